@@ -1,0 +1,15 @@
+# attest_add_test(NAME FOLDER SOURCES a_test.cpp ... LIBRARIES lib ... LABELS unit): one GoogleTest binary for a folder,
+# registered with ctest as one entry per test suite file so that a failure names its file.
+function(attest_add_test name)
+  cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;LIBRARIES;LABELS" ${ARGN})
+  find_package(GTest REQUIRED)
+  add_executable(${name} ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE ${ARG_LIBRARIES} GTest::gtest_main)
+  target_compile_definitions(${name} PRIVATE ATTEST_SOURCE_DIR="${CMAKE_SOURCE_DIR}")
+  include(GoogleTest)
+  if(NOT ARG_TIMEOUT)
+    set(ARG_TIMEOUT 300)
+  endif()
+  gtest_discover_tests(${name} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR} DISCOVERY_TIMEOUT 60
+                       PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT})
+endfunction()

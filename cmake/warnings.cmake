@@ -1,0 +1,18 @@
+# Compiler flags that every target shares. Contraction is off because a fused multiply-add must be one that the source asked for:
+# the virtual machine and the bounds count roundings.
+add_compile_options(-Wall -Wextra -Wconversion -Wshadow -Werror -ffp-contract=off)
+if(ATTEST_MARCH)
+  include(CheckCXXCompilerFlag)
+  check_cxx_compiler_flag(-march=${ATTEST_MARCH} ATTEST_HAS_MARCH)
+  if(NOT ATTEST_HAS_MARCH)
+    message(FATAL_ERROR "ATTEST_MARCH=${ATTEST_MARCH}: the compiler does not know -march=${ATTEST_MARCH}")
+  endif()
+  add_compile_options(-march=${ATTEST_MARCH})
+endif()
+if(ATTEST_SANITIZE)
+  add_compile_options(-fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  add_link_options(-fsanitize=address,undefined)
+endif()
+if(CMAKE_BUILD_TYPE STREQUAL "Release")
+  string(REPLACE "-DNDEBUG" "" CMAKE_CXX_FLAGS_RELEASE "${CMAKE_CXX_FLAGS_RELEASE}")  # asserts stay
+endif()
