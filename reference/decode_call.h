@@ -68,28 +68,4 @@ struct DecodeOutputs {
   Tensor<double> max_score;  // [B, T, rows]
 };
 
-// Throws std::invalid_argument when inputs.problems() is not empty.
-DecodeOutputs attend(const DecodeInputs& inputs);
-
-// Bounds on |kernel - truth| for every element, or the reason why none can be given (a precondition of the
-// derivation does not hold).
-struct DecodeBounds {
-  Tensor<double> output;      // [B, T, rows, value_dim]
-  Tensor<double> lse;         // [B, T, rows]
-  Tensor<double> single_key;  // [B, T, rows] largest over sampled keys and elements of (change when that key
-                              // is dropped) / (2 bound): > 1 where the bound would notice
-  std::string inconclusive;   // empty, or the precondition that failed, with its numbers
-  std::string
-      dominant_term;  // which term dominates at the element with the widest bound relative to its value
-};
-DecodeBounds error_bounds(const DecodeInputs& inputs, const DecodeOutputs& truth, const ArithmeticPlan& plan);
-
-// Exact merge of partial results of disjoint key sets: empty parts (lse = -infinity) have no weight; all
-// empty gives zero and -infinity. parts: outputs [rows.., value_dim] with their lse.
-struct PartialResult {
-  std::vector<double> output;
-  double lse = 0;
-};
-PartialResult merge(const std::vector<PartialResult>& parts);
-
 }  // namespace attest
