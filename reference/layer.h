@@ -11,7 +11,6 @@
 //                                      decode form
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <map>
 #include <span>
@@ -21,6 +20,7 @@
 #include "reference/attention_config.h"
 #include "reference/decode_call.h"
 #include "reference/factored_call.h"
+#include "reference/rope.h"
 #include "reference/tensor.h"
 
 namespace attest {
@@ -42,9 +42,6 @@ void check_weights(const AttentionConfig& config, const Weights& weights);
 // Linear weights are normal with variance 1 / in (so that every width gives scores of order one), gains 1 +
 // 0.1 normal, biases 0.1 normal. A tensor depends on seed and name only, element by element.
 Weights random_weights(const AttentionConfig& config, std::uint64_t seed);
-
-// Where a token stands: one number for text, (time, height, width) for M-RoPE.
-using Position = std::array<Index, 3>;
 
 // The tokens that a layer reads, of one sequence.
 struct Tokens {
