@@ -1,6 +1,7 @@
 // One table row a variant says which widths it needs, another which words spell a configuration.
 #include "reference/attention_config.h"
 
+#include <algorithm>
 #include <cmath>
 #include <stdexcept>
 
@@ -46,7 +47,8 @@ constexpr VariantInfo kVariants[] = {
 enum class Need { none, may, must };       // 0 only; 0 or more; 1 or more
 enum class KvHeads { all, one, divisor };  // of query_heads
 
-// Which widths a variant needs. latent_heads: the number it has, or -1 for any.
+// Which widths a variant needs. latent_heads: the number it has, of which a tensor-parallel rank may hold a
+// divisor; or -1 for any.
 struct Needs {
   KvHeads kv_heads;
   int latent_heads;
@@ -159,15 +161,17 @@ std::vector<std::string> AttentionConfig::problems() const {
   if (rules.kv_heads == KvHeads::divisor && (kv_heads < 1 || query_heads % kv_heads != 0)) {
     say("kv_heads", std::to_string(kv_heads), "a divisor of heads, " + std::to_string(query_heads));
   }
-  if (rules.latent_heads >= 0 && latent_heads != rules.latent_heads) {
-    say("latents", std::to_string(latent_heads), std::to_string(rules.latent_heads));
+  if (rules.latent_heads == 0 && latent_heads != 0) say("latents", std::to_string(latent_heads), "0");
+  if (rules.latent_heads > 0 && (latent_heads < 1 || rules.latent_heads % latent_heads != 0)) {
+    say("latents", std::to_string(latent_heads),
+        rules.latent_heads == 1 ? "1"
+                                : std::to_string(rules.latent_heads) + ", or a divisor of it on a rank");
   }
   if (rules.latent_heads < 0) within("latents", latent_heads, 1, 1 << 10);
   need("latent", latent_dim, rules.latent_heads == 0 ? Need::none : Need::must);
-  // GLA: a latent serves heads / latents heads; MLRA-2: a latent serves half of the heads.
-  const int head_groups = variant == Variant::mlra_2                               ? 2
-                          : variant == Variant::gla_2 || variant == Variant::gla_4 ? latent_heads
-                                                                                   : 1;
+  // Latents of one branch share the heads among them: GLA latents heads / latents each, MLRA-2's half of the
+  // heads each.
+  const int head_groups = latent_heads > 0 ? latent_heads / branches() : 1;
   if (head_groups > 1 && query_heads % head_groups != 0) {
     say("heads", std::to_string(query_heads), "a multiple of " + std::to_string(head_groups));
   }
@@ -196,9 +200,9 @@ std::vector<std::string> AttentionConfig::problems() const {
 }
 
 int AttentionConfig::branches() const {
-  if (variant == Variant::mlra_2) return 2;
-  if (variant == Variant::mlra_4) return 4;
-  return variant == Variant::tpla ? latent_heads : 1;
+  if (variant == Variant::mlra_2)
+    return std::min(2, latent_heads);  // a rank with one latent has one branch of it
+  return variant == Variant::mlra_4 || variant == Variant::tpla ? latent_heads : 1;
 }
 
 double AttentionConfig::scale() const {

@@ -78,7 +78,8 @@ struct AttentionConfig {
 
   bool operator==(const AttentionConfig&) const = default;
   std::vector<std::string> problems() const;
-  int branches() const;  // results summed per head: MLRA-2 2, MLRA-4 4, else 1
+  int branches() const;  // results summed per head: MLRA-2 2, MLRA-4 4, TPLA one a latent, else 1; on a rank,
+                         // those of its latents
   int rank_latent_width() const { return latent_heads * latent_dim; }
   double scale() const;              // the softmax scale that applies
   std::string variant_name() const;  // "mlra-2-no-scale", "gqa-gated"

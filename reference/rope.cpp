@@ -138,12 +138,6 @@ double yarn_magnitude(double factor, double mscale) {
   return factor <= 1 ? 1 : 0.1 * mscale * std::log(factor) + 1;
 }
 
-double yarn_softmax_factor(const RopeSpec& spec) {
-  if (spec.scaling != RopeScaling::yarn || spec.yarn_mscale_all_dim == 0) return 1;
-  const double magnitude = yarn_magnitude(spec.factor, spec.yarn_mscale_all_dim);
-  return magnitude * magnitude;
-}
-
 RopeFrequencies rope_frequencies(const RopeSpec& spec, int dim, Index tokens) {
   const std::vector<std::string> problems = spec.problems(dim);
   if (!problems.empty()) throw std::invalid_argument("rope: " + problems.front());

@@ -30,10 +30,6 @@ RopeFrequencies rope_frequencies(const RopeSpec& spec, int dim, Index tokens);
 // YaRN's magnitude: 1 for factor <= 1, else 0.1 * mscale * ln(factor) + 1. DeepSeek multiplies its softmax
 // scale by the square of yarn_magnitude(factor, mscale_all_dim).
 double yarn_magnitude(double factor, double mscale);
-// What DeepSeek-V2 and -V3 multiply their softmax scale by: yarn_magnitude(factor, mscale_all_dim)^2, or 1
-// without YaRN or without mscale_all_dim.
-double yarn_softmax_factor(const RopeSpec& spec);
-
 // Which position axis (0 time, 1 height, 2 width) pair i reads under M-RoPE; 0 for every pair without
 // sections.
 int rope_axis(const RopeSpec& spec, int pair);
