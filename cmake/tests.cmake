@@ -1,5 +1,5 @@
-# attest_add_test(NAME FOLDER SOURCES a_test.cpp ... LIBRARIES lib ... LABELS unit): one GoogleTest binary for a folder,
-# registered with ctest as one entry per test suite file so that a failure names its file.
+# attest_add_test(NAME SOURCES a_test.cpp ... LIBRARIES lib ... LABELS unit [TIMEOUT seconds]): one GoogleTest binary, each of its
+# tests an entry of ctest. Labels: unit (seconds), vm (runs PTX), jit (needs NVRTC), property, gpu (skips with a reason).
 function(attest_add_test name)
   cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;LIBRARIES;LABELS" ${ARGN})
   find_package(GTest REQUIRED)
@@ -11,5 +11,6 @@ function(attest_add_test name)
     set(ARG_TIMEOUT 300)
   endif()
   gtest_discover_tests(${name} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR} DISCOVERY_TIMEOUT 60
-                       PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT})
+                       PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT}
+                       ENVIRONMENT "ATTEST_CACHE=${CMAKE_BINARY_DIR}/kernel-cache")
 endfunction()
