@@ -38,9 +38,10 @@ class TextTable {
   // As many cells as the header has; throws std::invalid_argument otherwise.
   void add(std::vector<Cell> row);
   std::size_t rows() const { return rows_.size(); }
-  // Every line indented by two blanks; no blanks at the ends of lines. A table wider than the console is
-  // split into blocks of columns that each repeat the first column.
-  void print(const Console& console) const;
+  // Every line indented by two blanks; no blanks at the ends of lines. Split::columns: a table wider than the
+  // console becomes blocks of columns that each repeat the first column.
+  enum class Split { never, columns };
+  void print(const Console& console, Split split = Split::never) const;
 
  private:
   void print_block(const Console& console, const std::vector<std::size_t>& columns) const;
