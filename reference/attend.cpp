@@ -6,18 +6,13 @@
 #include <limits>
 #include <stdexcept>
 
+#include "reference/row_scores.h"
 #include "reference/words.h"
 
 namespace attest {
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
-
-double dot(const double* a, const double* b, Index count) {
-  double sum = 0;
-  for (Index i = 0; i < count; ++i) sum += a[i] * b[i];
-  return sum;
-}
 
 }  // namespace
 
@@ -26,60 +21,26 @@ double dot(const double* a, const double* b, Index count) {
 DecodeOutputs attend(const DecodeInputs& inputs) {
   const std::vector<std::string> found = inputs.problems();
   if (!found.empty()) throw std::invalid_argument("attend: " + words::join(found, "; "));
-  const HeadConfig& heads = inputs.heads;
-  const bool latent = heads.family == Family::latent;
   const auto batch = static_cast<Index>(inputs.sequences.size());
-  const Index rows = heads.rows(), width = heads.value_dim, key_width = heads.key_dim;
-  DecodeOutputs outputs{Tensor<double>{batch, inputs.query_tokens, rows, width},
-                        Tensor<double>{batch, inputs.query_tokens, rows},
-                        Tensor<double>{batch, inputs.query_tokens, rows, width},
-                        Tensor<double>{batch, inputs.query_tokens, rows}};
-  std::vector<Index> seen;
-  std::vector<double> scores;
+  const Index queries = inputs.query_tokens, rows = inputs.heads.rows(), width = inputs.heads.value_dim;
+  DecodeOutputs outputs{Tensor<double>{batch, queries, rows, width}, Tensor<double>{batch, queries, rows},
+                        Tensor<double>{batch, queries, rows, width}, Tensor<double>{batch, queries, rows}};
+  RowScores row_scores(inputs);
   for (Index b = 0; b < batch; ++b) {
-    const SequenceCache& sequence = inputs.sequences[static_cast<std::size_t>(b)];
-    const Index tokens = sequence.keys.size(0);
-    const Tensor<double>& values = latent ? sequence.keys : sequence.values;
-    for (Index t = 0; t < inputs.query_tokens; ++t) {
-      const Index position = tokens - inputs.query_tokens + t;
-      const MaskSpec& mask = inputs.mask;
-      seen.clear();
-      for (Index s = sequence.left_padding; s < tokens; ++s) {
-        if (mask.causal && s > position) break;
-        const bool in_window = mask.window == 0 || s > position - mask.window;
-        if (in_window || s < sequence.left_padding + mask.sink_tokens) seen.push_back(s);
-      }
+    for (Index t = 0; t < queries; ++t) {
       for (Index row = 0; row < rows; ++row) {
-        const Index place = (b * inputs.query_tokens + t) * rows + row;
-        const int kv_head = heads.kv_head_of_row(static_cast<int>(row));
-        const int head = heads.query_head_of_row(static_cast<int>(row));
-        const double* query = inputs.queries.data() + place * key_width;
-        const double* rope_query =
-            latent ? inputs.rope_queries.data() +
-                         ((b * inputs.query_tokens + t) * heads.query_heads + head) * heads.rope_dim
-                   : nullptr;
-        scores.clear();
-        double maximum = -kInfinity;
-        for (Index s : seen) {
-          double score =
-              dot(query, sequence.keys.data() + (s * heads.kv_heads + kv_head) * key_width, key_width);
-          if (latent)
-            score += dot(rope_query, sequence.rope_keys.data() + s * heads.rope_dim, heads.rope_dim);
-          score *= inputs.scale;
-          if (mask.softcap > 0) score = mask.softcap * std::tanh(score / mask.softcap);
-          scores.push_back(score);
-          maximum = std::max(maximum, score);
-        }
-        outputs.max_score.data()[place] = maximum;
+        row_scores.read(b, t, row);
+        const Index place = (b * queries + t) * rows + row;
+        outputs.max_score.data()[place] = row_scores.maximum;
         outputs.lse.data()[place] = -kInfinity;
-        if (seen.empty()) continue;
+        if (row_scores.keys.empty()) continue;
         double* output = outputs.output.data() + place * width;
         double* absolute = outputs.absolute.data() + place * width;
         double sum = 0;
-        for (std::size_t j = 0; j < seen.size(); ++j) {
-          const double weight = std::exp(scores[j] - maximum);
+        for (std::size_t j = 0; j < row_scores.keys.size(); ++j) {
+          const double weight = std::exp(row_scores.scores[j] - row_scores.maximum);
           sum += weight;
-          const double* value = values.data() + (seen[j] * heads.kv_heads + kv_head) * width;
+          const double* value = row_scores.value_row(row_scores.keys[j]);
           for (Index i = 0; i < width; ++i) {
             output[i] += weight * value[i];
             absolute[i] += weight * std::fabs(value[i]);
@@ -89,7 +50,7 @@ DecodeOutputs attend(const DecodeInputs& inputs) {
           output[i] /= sum;
           absolute[i] /= sum;
         }
-        outputs.lse.data()[place] = maximum + std::log(sum);
+        outputs.lse.data()[place] = row_scores.maximum + std::log(sum);
       }
     }
   }

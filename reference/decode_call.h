@@ -57,6 +57,12 @@ struct ArithmeticPlan {
   bool fused_exponent =
       true;  // exponent argument is fma(score, c, -max) with the rounded max [a = 4]; else [a = 6]
   bool flush_to_zero = false;
+  // What sharpens or widens the bound beyond that; the defaults are safe for any kernel of the kind above.
+  Index dot_chain = 0;            // scalar_f32: roundings that a product of a score passes through; 0: the
+                                  // number of products (a query that is scaled first counts as one more)
+  Index value_chain = 0;          // scalar_f32: the same for the products of a result; 0: the keys seen
+  bool contiguous_splits = true;  // every partial result covers consecutive tokens, in either order
+  double tanh_error = 0x1p-11;    // absolute error of the soft-cap's tanh (tanh.approx.f32: 2^-11)
 };
 
 struct DecodeOutputs {
