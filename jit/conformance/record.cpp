@@ -1,0 +1,229 @@
+// Makes, writes, reads and replays records of a device's outputs.
+#include "jit/conformance/record.h"
+
+#include <algorithm>
+#include <fstream>
+#include <iterator>
+#include <map>
+#include <sstream>
+
+namespace attest::conformance {
+namespace {
+
+constexpr const char* kMagic = "attest conformance record 1";
+
+// FNV-1a, 64 bits: against truncation and stray edits, not against malice.
+std::uint64_t checksum(std::string_view bytes) {
+  std::uint64_t hash = 0xcbf29ce484222325ULL;
+  for (const char byte : bytes) hash = (hash ^ static_cast<unsigned char>(byte)) * 0x100000001b3ULL;
+  return hash;
+}
+
+std::uint64_t operand_checksum(const Form& form, std::uint64_t seed, std::uint64_t threads) {
+  const std::vector<std::uint64_t> slots = operands_of(form, seed, threads);
+  return checksum({reinterpret_cast<const char*>(slots.data()), slots.size() * sizeof(std::uint64_t)});
+}
+
+// Bits, lowest first.
+class BitWriter {
+ public:
+  void put(std::uint64_t value, int bits) {
+    for (int i = 0; i < bits; ++i) {
+      if (used_ % 8 == 0) bytes_.push_back('\0');
+      if ((value >> i & 1) != 0) bytes_.back() = static_cast<char>(bytes_.back() | (1 << (used_ % 8)));
+      ++used_;
+    }
+  }
+  const std::string& bytes() const { return bytes_; }
+
+ private:
+  std::string bytes_;
+  std::uint64_t used_ = 0;
+};
+
+std::uint64_t get_bits(std::string_view bytes, std::uint64_t at, int bits) {
+  std::uint64_t value = 0;
+  for (int i = 0; i < bits; ++i, ++at) {
+    value |= static_cast<std::uint64_t>(static_cast<unsigned char>(bytes[at / 8]) >> (at % 8) & 1) << i;
+  }
+  return value;
+}
+
+std::map<std::string, Form> forms_by_text() {
+  std::map<std::string, Form> forms;
+  for (Form& form : all_forms()) {
+    std::string text = form.text;
+    forms.emplace(std::move(text), std::move(form));
+  }
+  return forms;
+}
+
+std::uint64_t result_bits(const Form& form) {
+  std::uint64_t bits = 0;
+  for (const ValueType& type : form.results) bits += static_cast<std::uint64_t>(type.bits);
+  return bits;
+}
+
+const Form& find(const std::map<std::string, Form>& forms, const std::string& text, const std::string& path) {
+  const auto found = forms.find(text);
+  if (found == forms.end()) {
+    throw RecordError(path + ": form '" + text + "' is not in the table of forms; record the device again");
+  }
+  return found->second;
+}
+
+std::string one_line(std::string text) {
+  std::replace(text.begin(), text.end(), '\n', ' ');
+  return text;
+}
+
+}  // namespace
+
+Options record_options(std::uint64_t seed) {
+  return {.seed = seed, .patterns = 256, .matrix_patterns = 2048, .exhaustive = false, .filter = ""};
+}
+
+Record make_record(Target& device, const Options& options, std::string driver, std::string date) {
+  const std::vector<Form> forms = selected_forms(options);
+  Record record{.device = device.name(),
+                .driver = std::move(driver),
+                .date = std::move(date),
+                .ptx_version = "8.4",
+                .seed = options.seed,
+                .forms = {}};
+  run_forms(device, forms, options, [&](std::size_t i, Outputs outputs) {
+    const bool accepted = outputs.loaded && outputs.error.empty();
+    const std::uint64_t threads = options.threads(forms[i]);
+    record.forms.push_back({forms[i].text, accepted, accepted ? "" : one_line(outputs.error), threads,
+                            operand_checksum(forms[i], options.seed, threads), std::move(outputs.slots)});
+  });
+  return record;
+}
+
+Report replay(const Record& record, Target& actual) {
+  const std::map<std::string, Form> table = forms_by_text();
+  Report report{.expected_name = record.device, .actual_name = actual.name(), .forms = {}};
+  // Forms of equal thread counts go to the target together.
+  std::map<std::uint64_t, std::vector<const RecordedForm*>> by_threads;
+  for (const RecordedForm& form : record.forms) by_threads[form.threads].push_back(&form);
+  for (const auto& [threads, recorded] : by_threads) {
+    std::vector<Form> forms;
+    for (const RecordedForm* form : recorded) {
+      forms.push_back(find(table, form->text, "record"));
+      if (operand_checksum(forms.back(), record.seed, threads) != form->operands) {
+        throw RecordError("record: the operands of '" + form->text +
+                          "' are drawn otherwise now; record the device again");
+      }
+    }
+
+    const Options options{.seed = record.seed,
+                          .patterns = threads,
+                          .matrix_patterns = threads,
+                          .exhaustive = false,
+                          .filter = ""};
+    run_forms(actual, forms, options, [&, count = threads](std::size_t i, Outputs outputs) {
+      const Outputs expected{
+          .loaded = recorded[i]->accepted, .error = recorded[i]->note, .slots = recorded[i]->slots};
+      report.forms.push_back(compare(forms[i], record.seed, count, expected, outputs));
+    });
+  }
+  return report;
+}
+
+void write_record(const Record& record, const std::string& path) {
+  const std::map<std::string, Form> table = forms_by_text();
+  std::string text = std::string(kMagic) + "\n";
+  text += "device " + one_line(record.device) + "\ndriver " + one_line(record.driver) + "\ndate " +
+          one_line(record.date) + "\nptx " + record.ptx_version + "\nseed " + std::to_string(record.seed) +
+          "\nforms " + std::to_string(record.forms.size()) + "\n";
+  for (const RecordedForm& recorded : record.forms) {
+    const Form& form = find(table, recorded.text, path);
+    text += recorded.text + (recorded.accepted ? " accepted " : " rejected ") +
+            std::to_string(recorded.threads) + " " + std::to_string(recorded.operands) + " " + recorded.note +
+            "\n";
+    if (!recorded.accepted) continue;
+    BitWriter bits;
+    for (std::size_t r = 0; r < form.results.size(); ++r) {
+      for (std::uint64_t thread = 0; thread < recorded.threads; ++thread) {
+        bits.put(recorded.slots.at(r * recorded.threads + thread), form.results[r].bits);
+      }
+    }
+    text += bits.bytes();
+  }
+  text += "\nchecksum " + std::to_string(checksum(text)) + "\n";
+  std::ofstream file(path, std::ios::binary | std::ios::trunc);
+  file.write(text.data(), static_cast<std::streamsize>(text.size()));
+  file.close();
+  if (!file)
+    throw RecordError(path + ": the record of " + std::to_string(text.size()) +
+                      " bytes could not be written");
+}
+
+Record read_record(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) throw RecordError(path + ": there is no such record, or it cannot be read");
+  const std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  const std::string ending = "\nchecksum ";
+  const std::size_t end = text.rfind(ending);
+  if (end == std::string::npos ||
+      text.substr(end + ending.size()) != std::to_string(checksum({text.data(), end})) + "\n") {
+    throw RecordError(path + ": the checksum does not match, the file is cut short or was edited");
+  }
+  std::size_t at = 0;
+  const auto line = [&] {
+    const std::size_t stop = text.find('\n', at);
+    if (stop == std::string::npos || stop > end) {
+      throw RecordError(path + ": the record ends at byte " + std::to_string(at) +
+                        " where a line was expected");
+    }
+    const std::string out = text.substr(at, stop - at);
+    at = stop + 1;
+    return out;
+  };
+  const auto field = [&](const std::string& key) {
+    const std::string out = line();
+    if (!out.starts_with(key + " "))
+      throw RecordError(path + ": '" + out + "' where '" + key + "' was expected");
+    return out.substr(key.size() + 1);
+  };
+  if (line() != kMagic)
+    throw RecordError(path + ": not a conformance record, its first line is not '" + std::string(kMagic) +
+                      "'");
+  Record record;
+  record.device = field("device");
+  record.driver = field("driver");
+  record.date = field("date");
+  record.ptx_version = field("ptx");
+  record.seed = std::stoull(field("seed"));
+  const std::uint64_t count = std::stoull(field("forms"));
+  const std::map<std::string, Form> table = forms_by_text();
+  for (std::uint64_t i = 0; i < count; ++i) {
+    RecordedForm recorded;
+    std::string verdict;
+    std::istringstream words(line());
+    words >> recorded.text >> verdict >> recorded.threads >> recorded.operands;
+    std::getline(words >> std::ws, recorded.note);
+    recorded.accepted = verdict == "accepted";
+    const Form& form = find(table, recorded.text, path);
+    if (recorded.accepted) {
+      const std::uint64_t bytes = (result_bits(form) * recorded.threads + 7) / 8;
+      if (recorded.threads == 0 || recorded.threads > (1u << 24) || at + bytes > end) {
+        throw RecordError(path + ": form '" + recorded.text + "' claims " + std::to_string(recorded.threads) +
+                          " threads, more than the file holds");
+      }
+      const std::string_view packed(text.data() + at, bytes);
+      std::uint64_t bit = 0;
+      for (const ValueType& type : form.results) {
+        for (std::uint64_t thread = 0; thread < recorded.threads;
+             ++thread, bit += static_cast<std::uint64_t>(type.bits)) {
+          recorded.slots.push_back(get_bits(packed, bit, type.bits));
+        }
+      }
+      at += bytes;
+    }
+    record.forms.push_back(std::move(recorded));
+  }
+  return record;
+}
+
+}  // namespace attest::conformance
