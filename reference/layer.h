@@ -20,6 +20,8 @@
 #include "reference/attention_config.h"
 #include "reference/decode_call.h"
 #include "reference/factored_call.h"
+#include "reference/mask_spec.h"
+#include "reference/number_formats.h"
 #include "reference/rope.h"
 #include "reference/tensor.h"
 
@@ -42,6 +44,11 @@ void check_weights(const AttentionConfig& config, const Weights& weights);
 // Linear weights are normal with variance 1 / in (so that every width gives scores of order one), gains 1 +
 // 0.1 normal, biases 0.1 normal. A tensor depends on seed and name only, element by element.
 Weights random_weights(const AttentionConfig& config, std::uint64_t seed);
+Tensor<double> random_weight(const WeightShape& shape, std::uint64_t seed);
+
+// What the sum over a head's branches is multiplied by: MLRA-4 1/2, MLRA-2 1/sqrt(2) (its no-scale ablation:
+// 1), else 1. A rank that holds some of the branches scales by the whole layer's number.
+double branch_scale(const AttentionConfig& config);
 
 // The tokens that a layer reads, of one sequence.
 struct Tokens {
@@ -104,5 +111,10 @@ Tensor<double> materialised_layer(const AttentionConfig& config, const Weights& 
 Tensor<double> decode_layer(const AttentionConfig& config, const Weights& weights,
                             std::span<const Tokens> sequences, Index query_tokens, const MaskSpec& mask = {},
                             Format storage = Format::f64);
+
+// The same from projections, for a caller that keeps caches.
+Tensor<double> decode_projected(const AttentionConfig& config, const Weights& weights,
+                                std::span<const Projected> sequences, Index query_tokens,
+                                const MaskSpec& mask = {}, Format storage = Format::f64);
 
 }  // namespace attest

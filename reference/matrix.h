@@ -2,7 +2,11 @@
 #pragma once
 
 #include <Eigen/Core>
+#include <algorithm>
+#include <stdexcept>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "reference/tensor.h"
 
@@ -38,13 +42,23 @@ inline ConstStridedMap head(const Tensor<double>& x, Index which) {
 }
 // The same for a block of columns of every head.
 inline StridedMap head(Tensor<double>& x, Index which, Index first, Index width) {
-  return {x.data() + which * x.size(2) + first, x.size(0), width, Eigen::OuterStride<>(x.size(1) * x.size(2))};
+  return {x.data() + which * x.size(2) + first, x.size(0), width,
+          Eigen::OuterStride<>(x.size(1) * x.size(2))};
 }
 inline ConstStridedMap head(const Tensor<double>& x, Index which, Index first, Index width) {
-  return {x.data() + which * x.size(2) + first, x.size(0), width, Eigen::OuterStride<>(x.size(1) * x.size(2))};
+  return {x.data() + which * x.size(2) + first, x.size(0), width,
+          Eigen::OuterStride<>(x.size(1) * x.size(2))};
 }
 
 // A matrix's elements under another shape (same count).
-Tensor<double> as_tensor(const Matrix& values, std::vector<Index> shape);
+inline Tensor<double> as_tensor(const Matrix& values, std::vector<Index> shape) {
+  Tensor<double> x(std::move(shape));
+  if (x.count() != values.size()) {
+    throw std::invalid_argument("as_tensor: " + std::to_string(values.size()) + " values for " +
+                                shape_text(x.shape()));
+  }
+  std::copy(values.data(), values.data() + values.size(), x.data());
+  return x;
+}
 
 }  // namespace attest
