@@ -12,6 +12,10 @@ if(ATTEST_MARCH)
   endif()
   add_compile_options(-march=${ATTEST_MARCH})
 endif()
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13 AND CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+  # With AVX-512, GCC 12.2 at -O2 compiles `std::vector<double> v{1, 1, 1}; v = {1, 1, 1, 0};` to a v whose last element is 1.
+  add_compile_options(-mno-avx512f)
+endif()
 string(REPLACE "-DNDEBUG" "" CMAKE_CXX_FLAGS_RELEASE "${CMAKE_CXX_FLAGS_RELEASE}")  # asserts stay
 set(CMAKE_CXX_FLAGS_SANITIZE "-O1 -g1")  # the build type of the presets `sanitize` and `fuzz`
 if(ATTEST_SANITIZE)
