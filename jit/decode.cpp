@@ -59,17 +59,19 @@ std::span<const std::byte> bytes_of(const std::vector<T>& values) {
 }
 
 // What the naive kernels do to numbers: f32 fused multiply-adds in one chain a score and one an output
-// element, a maximum that rises at most once a tile, per-lane sums of probabilities that a tree of 5 levels
-// adds up.
+// element of a part, a maximum that rises at most once a tile, per-lane sums of probabilities that a tree of
+// 5 levels adds up.
 ArithmeticPlan declare(const BlockShape& shape, const SplitPlan& splits) {
   Index longest = 0;
   for (const SplitUnit& unit : splits.units) longest = std::max(longest, unit.end - unit.begin);
   ArithmeticPlan plan;
   plan.dot = ArithmeticPlan::Dot::scalar_f32;
   plan.splits = std::max<Index>(1, splits.most_splits());
-  plan.tile_tokens =
-      1;  // tiles begin where units begin, which the bound does not know: any key may raise the maximum
+  plan.tile_tokens = shape.tile_tokens;
   plan.sum_chain = (longest + shape.tile_tokens - 1) / shape.tile_tokens + 5;
+  if (plan.splits > 1) plan.value_chain = longest;
+  plan.tanh_error =
+      0x1p-22;  // tanhf: 2 units in the last place (CUDA C++ Programming Guide, mathematical functions)
   return plan;
 }
 

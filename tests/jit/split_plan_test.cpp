@@ -15,8 +15,8 @@ using Lengths = std::vector<Index>;
 // Lengths around what splits and tiles make special, short and long ones mixed.
 rc::Gen<Lengths> lengths() {
   const auto near = [](Index at) { return rc::gen::inRange<Index>(std::max<Index>(0, at - 2), at + 3); };
-  return rc::gen::container<Lengths>(rc::gen::oneOf(rc::gen::element<Index>(0, 1, 2), near(32), near(64), near(1000),
-                                                    rc::gen::inRange<Index>(0, 200'000)));
+  return rc::gen::container<Lengths>(rc::gen::oneOf(rc::gen::element<Index>(0, 1, 2), near(32), near(64),
+                                                    near(1000), rc::gen::inRange<Index>(0, 200'000)));
 }
 
 // Units of sequence b, counted from its own first part.
@@ -41,7 +41,8 @@ RC_GTEST_PROP(EvenSplits, PartitionEverySequenceInPartsOfEqualSize, ()) {
   }
 }
 
-// Law: a sequence is cut alike in every batch; no part is empty unless the sequence is; parts are full but the last.
+// Law: a sequence is cut alike in every batch; no part is empty unless the sequence is; parts are full but
+// the last.
 RC_GTEST_PROP(FixedSplits, DependOnTheSequencesOwnLengthOnly, ()) {
   const Lengths batch = *lengths();
   const Index tokens = *rc::gen::inRange<Index>(1, 5000);
@@ -57,11 +58,12 @@ RC_GTEST_PROP(FixedSplits, DependOnTheSequencesOwnLengthOnly, ()) {
   }
 }
 
-// Law: no empty part unless the sequence is empty; inner boundaries lie between tiles; processors come in order, and
-// none has more than its share: ceil(sum(tiles + overhead) / processors) + overhead tiles.
+// Law: no empty part unless the sequence is empty; inner boundaries lie between tiles; processors come in
+// order, and none has more than its share: ceil(sum(tiles + overhead) / processors) + overhead tiles.
 RC_GTEST_PROP(BalancedSplits, GiveNoProcessorMoreThanItsShare, ()) {
   const Lengths batch = *lengths();
-  const Index processors = *rc::gen::inRange<Index>(1, 200), tile = *rc::gen::element<Index>(1, 16, 32, 64, 128);
+  const Index processors = *rc::gen::inRange<Index>(1, 200),
+              tile = *rc::gen::element<Index>(1, 16, 32, 64, 128);
   const Index overhead = *rc::gen::inRange<Index>(0, 8);
   const SplitPlan plan = balanced_splits(batch, processors, tile, overhead);
   RC_ASSERT(plan.problems(batch).empty());
@@ -105,7 +107,8 @@ TEST(SplitPlan, EmptyBatchesAndEmptySequencesArePlanned) {
   EXPECT_EQ(balanced_splits({}, 132, 64).parts(), 0);
   EXPECT_EQ(even_splits({}, 4).most_splits(), 0);
   const Lengths empty = {0, 0};
-  for (const SplitPlan& plan : {balanced_splits(empty, 1, 64), fixed_splits(empty, 10), even_splits(empty, 1)}) {
+  for (const SplitPlan& plan :
+       {balanced_splits(empty, 1, 64), fixed_splits(empty, 10), even_splits(empty, 1)}) {
     EXPECT_TRUE(plan.problems(empty).empty());
     EXPECT_EQ(plan.parts(), 2);
   }
@@ -120,7 +123,8 @@ TEST(SplitPlan, ProblemsNameGapsOverlapsAndMissingParts) {
   overlap.units[1].begin -= 1;
   short_one.units[3].end -= 1;
   headless.first_part = {0, 0, 4};
-  for (const SplitPlan& plan : {gap, overlap, short_one, headless}) EXPECT_FALSE(plan.problems(batch).empty());
+  for (const SplitPlan& plan : {gap, overlap, short_one, headless})
+    EXPECT_FALSE(plan.problems(batch).empty());
   EXPECT_FALSE(good.problems(Lengths{10}).empty());
 }
 
