@@ -79,7 +79,8 @@ TEST(Safetensors, RefusesAHeaderThatDoesNotBeginWithABrace) {
 
 TEST(Safetensors, RefusesHeadersThatAreNotJsonNamingTheByteInTheFile) {
   EXPECT_EQ(error("{\"a\"}", ""), "w.safetensors: byte 12: expected ':' after key 'a'");
-  EXPECT_NE(error(std::string("{}\0", 3), "").find("end of the JSON text"), std::string::npos) << "padding is spaces, not zeros";
+  EXPECT_NE(error(std::string("{}\0", 3), "").find("end of the JSON text"), std::string::npos)
+      << "padding is spaces, not zeros";
   EXPECT_NE(error("{\"\xFF\":1}", "").find("UTF-8"), std::string::npos);
 }
 
