@@ -113,6 +113,14 @@ Tensor<double> stack(const std::vector<Tensor<double>>& parts) {
   return all;
 }
 
+void require_whole(const AttentionConfig& config, const Projected& sequence) {
+  if (sequence.first_token != 0) {
+    throw std::invalid_argument(config.variant_name() + ": tokens from " +
+                                std::to_string(sequence.first_token) +
+                                " on: expected a whole sequence (append to its cache first)");
+  }
+}
+
 void require_queries(const AttentionConfig& config, std::span<const Projected> sequences,
                      Index query_tokens) {
   if (config.variant == Variant::mtla && query_tokens != 1) {
@@ -120,6 +128,7 @@ void require_queries(const AttentionConfig& config, std::span<const Projected> s
                                 " query tokens: expected 1, as every token changes the last cache entry");
   }
   for (const Projected& sequence : sequences) {
+    require_whole(config, sequence);
     if (query_tokens < 1 || query_tokens > sequence.tokens()) {
       throw std::invalid_argument(config.variant_name() + ": " + std::to_string(query_tokens) +
                                   " query tokens of a sequence of " + std::to_string(sequence.tokens()));
@@ -192,14 +201,15 @@ Projected project(const AttentionConfig& config, const Weights& weights, const T
     throw std::invalid_argument(config.variant_name() + ": " + std::to_string(tokens.positions.size()) +
                                 " positions for " + std::to_string(count) + " tokens");
   }
-  if (tokens.left_padding < 0 || tokens.left_padding > count) {
+  if (tokens.first_token < 0 || tokens.left_padding < 0 || tokens.left_padding > tokens.first_token + count) {
     throw std::invalid_argument(config.variant_name() + ": left padding " +
-                                std::to_string(tokens.left_padding) + " of " + std::to_string(count) +
-                                " tokens");
+                                std::to_string(tokens.left_padding) + " of a sequence of " +
+                                std::to_string(tokens.first_token + count) + " tokens");
   }
   Projected projected;
   projected.hidden = tokens.hidden;
   projected.left_padding = tokens.left_padding;
+  projected.first_token = tokens.first_token;
   projected.positions = tokens.positions;
   for (Index i = 0; tokens.positions.empty() && i < count; ++i) {
     const Index at = tokens.first_position + i;
@@ -209,11 +219,38 @@ Projected project(const AttentionConfig& config, const Weights& weights, const T
   return projected;
 }
 
+void append(Projected& cached, const Projected& fresh) {
+  if (cached.hidden.shape().empty()) {
+    cached = fresh;
+    return;
+  }
+  if (fresh.first_token != cached.first_token + cached.tokens() ||
+      fresh.left_padding != cached.left_padding) {
+    throw std::invalid_argument("append: token " + std::to_string(fresh.first_token) + " with left padding " +
+                                std::to_string(fresh.left_padding) + " to a cache of " +
+                                std::to_string(cached.tokens()) + " tokens with left padding " +
+                                std::to_string(cached.left_padding));
+  }
+  const auto extend = [](Tensor<double>& to, const Tensor<double>& more) {
+    std::vector<Index> shape = to.shape();
+    shape[0] += more.size(0);
+    Tensor<double> both(shape);
+    std::copy(to.elements().begin(), to.elements().end(), both.elements().begin());
+    std::copy(more.elements().begin(), more.elements().end(), both.elements().end() - more.count());
+    to = std::move(both);
+  };
+  extend(cached.hidden, fresh.hidden);
+  extend(cached.queries, fresh.queries);
+  for (auto& [name, part] : cached.cache) extend(part, fresh.cache.at(name));
+  cached.positions.insert(cached.positions.end(), fresh.positions.begin(), fresh.positions.end());
+}
+
 // scores[t, row, j] = s <q_{t, row mod H}, k_{j, row}>, capped and masked; output[t, row] = sum_j softmax_j
 // v_{j, row}.
 RowResults materialised(const AttentionConfig& config, const Weights& weights, const Projected& projected,
                         const MaskSpec& mask) {
   require_mask(config, mask);
+  require_whole(config, projected);
   const Layer layer{config, weights};
   const Expanded expanded = maths(config.variant).expand(layer, projected);
   const Index S = projected.tokens(), rows = layer.rows(), first = projected.left_padding, seen = S - first;

@@ -55,7 +55,9 @@ struct Tokens {
   Tensor<double> hidden;            // [S, D]
   Index first_position = 0;         // token i stands at first_position + i on every axis, unless
   std::vector<Position> positions;  // [S] says otherwise
-  Index left_padding = 0;           // tokens at the front that nobody may see
+  Index left_padding = 0;           // tokens at the front of the sequence that nobody may see
+  Index first_token =
+      0;  // tokens of the sequence before these (cached already), which MTLA's chunks are counted from
 };
 
 // Queries and cache entries of one sequence; everything is rotated as the released code caches it.
@@ -65,9 +67,14 @@ struct Projected {
   std::map<std::string, Tensor<double>> cache;  // parts named as in cache_parts(config): [S, part's shape..]
   std::vector<Position> positions;              // [S]
   Index left_padding = 0;
+  Index first_token = 0;  // 0 for a whole sequence
   Index tokens() const { return hidden.size(0); }
 };
 Projected project(const AttentionConfig& config, const Weights& weights, const Tokens& tokens);
+
+// Adds new tokens to a cache: `fresh` was projected with first_token = cached.tokens(). An empty `cached`
+// becomes `fresh`.
+void append(Projected& cached, const Projected& fresh);
 
 // Results of softmax attention before up-projection, branch sum, gate and output projection.
 struct RowResults {

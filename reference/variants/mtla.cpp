@@ -49,7 +49,7 @@ std::vector<WeightShape> weights(const AttentionConfig& c) {
 }
 
 Index chunk_of(const Projected& p, Index stride, Index token) {
-  return std::max<Index>(token - p.left_padding, 0) / stride;
+  return std::max<Index>(p.first_token + token - p.left_padding, 0) / stride;
 }
 
 // PE(u) of every token's chunk, [S, dc]
