@@ -74,7 +74,7 @@ struct AttentionConfig {
   bool qkv_bias = false;  // Qwen2
   double norm_epsilon = 1e-6;
   double softmax_scale = 0;  // explicit; 0: the released one, (nope_dim + rope_dim)^-1/2
-  RopeSpec rope;
+  RopeSpec rope = {};
 
   bool operator==(const AttentionConfig&) const = default;
   std::vector<std::string> problems() const;

@@ -20,10 +20,10 @@ std::string_view name(Verdict verdict);
 // Either `bounds` has one entry an element, or absolute/relative apply to all (bound = absolute + relative *
 // |want|).
 struct Tolerance {
-  std::span<const double> bounds;
+  std::span<const double> bounds = {};
   double absolute = 0;
   double relative = 0;
-  std::string source;  // the derivation in words; printed with a failure
+  std::string source = {};  // the derivation in words; printed with a failure
 };
 
 struct Comparison {
