@@ -152,6 +152,7 @@ class Bounds {
   Row row_;
   double products_ = 0, dot_factor_ = 0, scale_error_ = 0;
   bool subnormal_operands_ = false;
+  std::vector<double> largest_value_;  // [batch] of any token, seen or not
 };
 
 // A precondition on the whole call.
@@ -176,6 +177,14 @@ std::string Bounds::call_problem() {
       }
       subnormal_operands_ = subnormal_operands_ || (value != 0 && std::fabs(value) < kW);
     }
+  }
+  for (const SequenceCache& cache : inputs_.sequences) {
+    const bool latent = inputs_.heads.family == Family::latent;
+    double most = 0;
+    for (double value : (latent ? cache.keys : cache.values).elements()) {
+      if (std::isfinite(value)) most = std::max(most, std::fabs(value));
+    }
+    largest_value_.push_back(most);
   }
   return "";
 }
@@ -330,9 +339,14 @@ std::string Bounds::values(Index place, double* bound) {
   if (!(most <= info(plan_.partial).largest) && plan_.splits > 1) {
     return "values up to " + text(most) + ": partial results may leave " + std::string(name(plan_.partial));
   }
-  // Tensor cores align every product of a step, that of a masked or padding row included, with the largest
-  // exponent.
-  if (a_.tensor_core) row_.tiny += row_.value_factor / a_.g * std::ldexp(most, 4 - plan_.fraction_bits - 126);
+  if (a_.tensor_core) {
+    // A step may align its products, those of masked and padding rows included, with the exponent of a zero
+    // weight (the smallest) times the largest value; it is not measured that hardware does not.
+    const Index batch = place / inputs_.heads.rows() / inputs_.query_tokens;
+    const double aligned =
+        std::ldexp(largest_value_[static_cast<std::size_t>(batch)], 4 - plan_.fraction_bits - 126);
+    row_.tiny += row_.value_factor / a_.g * aligned;
+  }
 
   double terms[kTerms];
   for (std::size_t i = 0; i < width; ++i) {
