@@ -1,0 +1,293 @@
+// bar and barrier: arrival, completion, and what goes wrong on the way. Fences stand here too.
+#include <bit>
+#include <string>
+
+#include "jit/vm/barrier.h"
+#include "jit/vm/decoder.h"
+#include "jit/vm/forms.h"
+#include "jit/vm/warp.h"
+
+namespace attest::vm {
+namespace {
+
+// Instruction::variant of a barrier.
+constexpr uint8_t kAligned = 1;
+constexpr uint8_t kArrive = 2;   // does not wait
+constexpr uint8_t kCounted = 4;  // r[2] holds the thread count
+constexpr uint8_t kPopulation = 8, kAll = 16, kAny = 32;  // bar.red; r[0] the result, r[3] the predicate
+
+uint32_t uniform(const Warp& warp, const Instruction& instruction, size_t slot, const char* what) {
+  const uint32_t* values = warp.row<uint32_t>(instruction.r[slot]);
+  const uint32_t first = values[std::countr_zero(warp.mask)];
+  uint32_t differs = 0;
+  for (uint32_t rest = warp.mask; rest; rest &= rest - 1)
+    if (values[std::countr_zero(rest)] != first) differs |= rest & (0u - rest);
+  if (differs)
+    trap(warp, instruction, Rule::divergent_operand, differs, std::string("lanes give different ") + what + "s");
+  return first;
+}
+
+uint32_t living_threads(const Block& block) {
+  uint32_t threads = 0;
+  for (const Warp& warp : block.warps)
+    if (warp.living) threads += kLanes;  // a warp counts as a whole
+  return threads;
+}
+
+const Instruction& lane_instruction(const Warp& warp, uint32_t lane) {
+  return warp.launch->code->instructions[warp.lane_pc[lane]];
+}
+
+uint32_t waiting_at(const Warp& warp, uint32_t number) {
+  uint32_t lanes = 0;
+  for (uint32_t rest = warp.at_barrier; rest; rest &= rest - 1)
+    if (warp.lane_wait[std::countr_zero(rest)] == number) lanes |= rest & (0u - rest);
+  return lanes;
+}
+
+// Every waiting lane goes on; a reduction's result is written.
+void release(Block& block, uint32_t number) {
+  Barrier& barrier = block.barriers[number];
+  for (Warp& warp : block.warps) {
+    for (uint32_t rest = waiting_at(warp, number); rest; rest &= rest - 1) {
+      const auto lane = static_cast<uint32_t>(std::countr_zero(rest));
+      const Instruction& instruction = lane_instruction(warp, lane);
+      if (instruction.variant & kPopulation) warp.row<uint32_t>(instruction.r[0])[lane] = barrier.population;
+      if (instruction.variant & (kAll | kAny)) {
+        const bool result = instruction.variant & kAll ? barrier.all : barrier.any;
+        uint32_t& predicate = warp.predicate(instruction.r[0]);
+        predicate = (predicate & ~(1u << lane)) | static_cast<uint32_t>(result) << lane;
+      }
+      ++warp.lane_pc[lane];
+      warp.at_barrier &= ~(1u << lane);
+      warp.counted &= ~(1u << lane);
+    }
+  }
+  barrier = Barrier{};
+  block.progress = true;
+  for (Observer* observer : block.launch->observers) observer->barrier_release(block.index, block.linear, number);
+}
+
+bool complete(Block& block, uint32_t number) {
+  const Barrier& barrier = block.barriers[number];
+  if (!barrier.open) return false;
+  if (barrier.arrived < (barrier.counted ? barrier.expected : living_threads(block))) return false;
+  release(block, number);
+  return true;
+}
+
+// `lanes` of the warp arrive together; `threads` is what they count.
+void arrive(Warp& warp, const Instruction& instruction, uint32_t lanes, uint32_t number, uint32_t threads) {
+  Block& block = *warp.block;
+  Barrier& barrier = block.barriers[number];
+  const uint32_t mask = warp.mask;
+  warp.mask = lanes;
+  if (instruction.variant & kCounted) {
+    const uint32_t expected = uniform(warp, instruction, 2, "thread count");
+    if (expected == 0 || expected % kLanes)
+      trap(warp, instruction, Rule::barrier_count, lanes, "a thread count of " + std::to_string(expected) + ", which is no multiple of 32");
+    if (barrier.open && (!barrier.counted || barrier.expected != expected))
+      trap(warp, instruction, Rule::barrier_count, lanes,
+           "barrier " + std::to_string(number) + " for " + std::to_string(expected) + " threads, others arrived for " +
+               (barrier.counted ? std::to_string(barrier.expected) : std::string("the whole block")));
+    barrier.counted = true;
+    barrier.expected = expected;
+  } else if (barrier.open && barrier.counted) {
+    trap(warp, instruction, Rule::barrier_count, lanes,
+         "barrier " + std::to_string(number) + " for the whole block, others arrived for " + std::to_string(barrier.expected));
+  }
+  barrier.open = true;
+  barrier.arrived += threads;
+  if (barrier.counted && barrier.arrived > barrier.expected)
+    trap(warp, instruction, Rule::barrier_count, lanes,
+         "barrier " + std::to_string(number) + " expects " + std::to_string(barrier.expected) + " threads, " +
+             std::to_string(barrier.arrived) + " arrived");
+  if (instruction.variant & (kPopulation | kAll | kAny)) {
+    const uint32_t values = warp.predicate(instruction.r[3]) & lanes;
+    barrier.population += static_cast<uint32_t>(std::popcount(values));
+    barrier.all = barrier.all && values == lanes;
+    barrier.any = barrier.any || values != 0;
+  }
+  if (observed(warp)) {
+    const Site site = site_of(warp, instruction);
+    const BarrierEvent event{site, number, barrier.counted ? barrier.expected : 0, !(instruction.variant & kArrive)};
+    for (Observer* observer : warp.launch->observers) observer->barrier_arrive(event);
+  }
+  warp.mask = mask;
+}
+
+uint32_t barrier_number(const Warp& warp, const Instruction& instruction) {
+  const uint32_t number = uniform(warp, instruction, 1, "barrier number");
+  if (number >= kBarriers)
+    trap(warp, instruction, Rule::other, warp.mask, "barrier " + std::to_string(number) + " of 16");
+  return number;
+}
+
+// bar{.cta}.sync a{, b};  barrier{.cta}.sync{.aligned} a{, b};      PTX ISA: parallel-synchronization-and-communication-instructions-bar
+void sync(Warp& warp, const Instruction& instruction) {
+  const uint32_t lanes = warp.mask;
+  const uint32_t number = barrier_number(warp, instruction);
+  const uint32_t skipping = warp.group & ~lanes;
+  const bool whole = lanes == warp.living;
+  for (uint32_t rest = lanes; rest; rest &= rest - 1) warp.lane_wait[std::countr_zero(rest)] = number;
+  warp.park(skipping, warp.pc);
+  warp.park(lanes, pc_of(warp, instruction));
+  warp.at_barrier |= lanes;
+  if (whole) {
+    warp.counted |= lanes;
+    arrive(warp, instruction, lanes, number, kLanes);
+    complete(*warp.block, number);
+  } else if (!(instruction.variant & kAligned)) {
+    // Threads count one by one, and the last of a warp brings the lanes that do not exist or have exited.
+    const uint32_t here = waiting_at(warp, number);
+    const bool last = here == warp.living;
+    warp.counted |= lanes;
+    const auto before = static_cast<uint32_t>(std::popcount(here & ~lanes));
+    arrive(warp, instruction, lanes, number, last ? kLanes - before : static_cast<uint32_t>(std::popcount(lanes)));
+    complete(*warp.block, number);
+  }
+  // Else settle_barrier() decides once the other lanes of the warp have got somewhere.
+}
+
+// bar{.cta}.arrive a, b;
+void arrive_only(Warp& warp, const Instruction& instruction) {
+  const uint32_t number = barrier_number(warp, instruction);
+  if (warp.mask != warp.living && (instruction.variant & kAligned))
+    trap(warp, instruction, Rule::divergent_barrier, warp.mask,
+         "only some of the warp's lanes (of " + lane_list(warp.living) + ") arrive at an aligned barrier");
+  arrive(warp, instruction, warp.mask, number,
+         warp.mask == warp.living ? kLanes : static_cast<uint32_t>(std::popcount(warp.mask)));
+  complete(*warp.block, number);
+}
+
+void decode_barrier(Decoder& decoder, const syntax::Instruction& in, Instruction& out) {
+  const auto has = [&](const char* modifier) {
+    for (const std::string& each : in.modifiers)
+      if (each == modifier) return true;
+    return false;
+  };
+  out.variant = 0;
+  if (in.opcode == "bar" || has("aligned")) out.variant |= kAligned;
+  size_t at = 0;
+  const bool reduction = has("red");
+  if (reduction) {
+    out.variant |= has("popc") ? kPopulation : has("and") ? kAll : kAny;
+    if (in.operands.size() < 3) decoder.fail("too few operands");
+    out.r[0] = decoder.target(in.operands[at++], has("popc") ? 'W' : 'P');
+  }
+  const size_t left = in.operands.size() - at - (reduction ? 1 : 0);
+  if (left < 1 || left > 2) decoder.fail("has " + std::to_string(in.operands.size()) + " operands");
+  out.r[1] = decoder.source(in.operands[at++], 'w');
+  if (left == 2) {
+    out.r[2] = decoder.source(in.operands[at++], 'w');
+    out.variant |= kCounted;
+  }
+  if (reduction) out.r[3] = decoder.source(in.operands[at++], 'p');
+  if (has("arrive")) {
+    if (!(out.variant & kCounted)) decoder.fail("needs a thread count");
+    out.variant |= kArrive;
+  }
+}
+
+// membar, fence: order is the observers' business; execution here is sequentially consistent.
+void fence(Warp& warp, const Instruction& instruction) {
+  if (!observed(warp)) return;
+  const Site site = site_of(warp, instruction);
+  const FenceEvent event{site, instruction.memory.order, instruction.memory.scope};
+  for (Observer* observer : warp.launch->observers) observer->fence(event);
+}
+
+template <Order O, Scope S>
+void decode_fence(Decoder& decoder, const syntax::Instruction& in, Instruction& out) {
+  if (!in.operands.empty()) decoder.fail("has no operands");
+  out.memory.order = O;
+  out.memory.scope = S;
+}
+
+}  // namespace
+
+bool settle_barrier(Warp& warp) {
+  if (!(warp.at_barrier & ~warp.counted) || warp.runnable()) return false;
+  const uint32_t first = static_cast<uint32_t>(std::countr_zero(warp.at_barrier & ~warp.counted));
+  const Instruction& instruction = lane_instruction(warp, first);
+  uint32_t together = 0;
+  for (uint32_t rest = warp.at_barrier; rest; rest &= rest - 1)
+    if (warp.lane_pc[std::countr_zero(rest)] == warp.lane_pc[first]) together |= rest & (0u - rest);
+  if (together != warp.living) {
+    const uint32_t others = warp.living & ~together;
+    const auto other = static_cast<uint32_t>(std::countr_zero(others));
+    const Instruction& elsewhere = lane_instruction(warp, other);
+    warp.mask = together;
+    trap(warp, instruction, Rule::divergent_barrier, together,
+         "these lanes wait at an aligned barrier, lanes " + lane_list(others) + " of the warp wait at line " +
+             std::to_string(elsewhere.line) + " `" + warp.launch->code->texts[warp.lane_pc[other]] + "`");
+  }
+  warp.mask = together;
+  const uint32_t number = warp.lane_wait[first];
+  warp.counted |= together;
+  arrive(warp, instruction, together, number, kLanes);
+  complete(*warp.block, number);
+  return true;
+}
+
+bool retry_barriers(Block& block) {
+  bool any = false;
+  for (uint32_t number = 0; number < kBarriers; ++number) any = complete(block, number) || any;
+  return any;
+}
+
+std::string who_waits(const Block& block) {
+  std::string text;
+  for (const Warp& warp : block.warps) {
+    for (uint32_t left = warp.at_barrier | warp.at_collective; left;) {
+      const auto lane = static_cast<uint32_t>(std::countr_zero(left));
+      uint32_t same = 0;
+      for (uint32_t rest = left; rest; rest &= rest - 1)
+        if (warp.lane_pc[std::countr_zero(rest)] == warp.lane_pc[lane]) same |= rest & (0u - rest);
+      left &= ~same;
+      const Instruction& instruction = lane_instruction(warp, lane);
+      text += (text.empty() ? "" : "; ") + std::string("warp ") + std::to_string(warp.index) + " lanes " + lane_list(same) +
+              " wait at line " + std::to_string(instruction.line) + " `" + warp.launch->code->texts[warp.lane_pc[lane]] + "`";
+      if (warp.at_barrier >> lane & 1) {
+        const Barrier& barrier = block.barriers[warp.lane_wait[lane]];
+        text += " (" + std::to_string(barrier.arrived) + " of " +
+                std::to_string(barrier.counted ? barrier.expected : living_threads(block)) + " threads arrived)";
+      } else {
+        text += " for lanes " + lane_list(warp.lane_wait[lane]);
+      }
+    }
+  }
+  return text;
+}
+
+void add_barrier_forms(FormTable& table) {
+  const char* section = "parallel-synchronization-and-communication-instructions-bar";
+  for (const char* cta : {"", ".cta"}) {
+    for (const char* opcode : {"bar", "barrier"}) {
+      for (const char* aligned : {"", ".aligned"}) {
+        if (*aligned && std::string(opcode) == "bar") continue;
+        const std::string head = std::string(opcode) + cta;
+        table.add({head + ".sync" + aligned, "", sync, section, "Waits for the block, or for a count of threads.", decode_barrier});
+        table.add({head + ".arrive" + aligned, "", arrive_only, section, "Counts as arrived without waiting.", decode_barrier});
+        table.add({head + ".red.popc" + aligned + ".u32", "", sync, section, "Waits, and counts the predicates.", decode_barrier});
+        table.add({head + ".red.and" + aligned + ".pred", "", sync, section, "Waits; true if all predicates were.", decode_barrier});
+        table.add({head + ".red.or" + aligned + ".pred", "", sync, section, "Waits; true if any predicate was.", decode_barrier});
+      }
+    }
+  }
+  const char* fences = "parallel-synchronization-and-communication-instructions-membar";
+  const char* meaning = "Orders memory; execution here is sequentially consistent, observers see the fence.";
+  table.add({"membar.cta", "", fence, fences, meaning, decode_fence<Order::seq_cst, Scope::cta>});
+  table.add({"membar.gl", "", fence, fences, meaning, decode_fence<Order::seq_cst, Scope::gpu>});
+  table.add({"membar.sys", "", fence, fences, meaning, decode_fence<Order::seq_cst, Scope::sys>});
+  table.add({"fence.sc.cta", "", fence, fences, meaning, decode_fence<Order::seq_cst, Scope::cta>});
+  table.add({"fence.sc.cluster", "", fence, fences, meaning, decode_fence<Order::seq_cst, Scope::cluster>});
+  table.add({"fence.sc.gpu", "", fence, fences, meaning, decode_fence<Order::seq_cst, Scope::gpu>});
+  table.add({"fence.sc.sys", "", fence, fences, meaning, decode_fence<Order::seq_cst, Scope::sys>});
+  table.add({"fence.acq_rel.cta", "", fence, fences, meaning, decode_fence<Order::acq_rel, Scope::cta>});
+  table.add({"fence.acq_rel.cluster", "", fence, fences, meaning, decode_fence<Order::acq_rel, Scope::cluster>});
+  table.add({"fence.acq_rel.gpu", "", fence, fences, meaning, decode_fence<Order::acq_rel, Scope::gpu>});
+  table.add({"fence.acq_rel.sys", "", fence, fences, meaning, decode_fence<Order::acq_rel, Scope::sys>});
+}
+
+}  // namespace attest::vm

@@ -1,0 +1,31 @@
+// Decides which lanes run next: lockstep, one lane at a time, or at random from a seed.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "jit/vm/warp.h"
+
+namespace attest::vm {
+
+// Blocks that must be alive together: a cluster, or a single block.
+struct Cluster {
+  std::vector<std::unique_ptr<Block>> blocks;
+  std::vector<Block*> by_rank;
+  uint64_t number = 0;
+  uint64_t passes = 0;
+};
+
+// Gives every warp of the cluster a turn (shuffled: a few random turns). False when all lanes have exited.
+// Throws Trap: what the kernel does wrong, a deadlock, a spent budget.
+bool advance(Cluster& cluster);
+
+// Well-mixed 64-bit generator step (splitmix64).
+inline uint64_t next_random(uint64_t& state) {
+  uint64_t z = (state += 0x9E3779B97F4A7C15u);
+  z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
+  z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
+  return z ^ (z >> 31);
+}
+
+}  // namespace attest::vm

@@ -1,0 +1,108 @@
+// The state of a warp and of its block while a kernel runs.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <bit>
+#include <cstring>
+#include <memory>
+#include <span>
+#include <string>
+#include <type_traits>
+#include <vector>
+
+#include "jit/vm/code.h"
+#include "jit/vm/machine.h"
+#include "jit/vm/memory.h"
+#include "jit/vm/observer.h"
+#include "jit/vm/trap.h"
+
+namespace attest::vm {
+
+struct Block;
+struct Launch;
+
+struct Warp {
+  std::byte* registers = nullptr;  // [row][lane], code.h
+  uint32_t mask = 0;               // lanes that execute the current instruction: the group's, minus a false guard
+  uint32_t group = 0;              // lanes that are at `pc` together
+  uint32_t pc = 0;                 // of the group's next instruction; control flow overwrites it
+  uint32_t stop = 0;               // the group halts when pc reaches this: where other lanes wait; 0 = regroup now
+  uint32_t existing = 0;           // lanes that the launch has
+  uint32_t living = 0;             // lanes that have not exited
+  uint32_t at_barrier = 0;         // lanes that wait at a block-wide barrier
+  uint32_t counted = 0;            // of these, the lanes whose arrival was counted
+  uint32_t at_collective = 0;      // lanes that wait for other lanes of this warp
+  uint32_t starved = 0;            // lanes that were not chosen in the last slice
+  uint32_t index = 0;              // in the block
+  alignas(64) std::array<uint32_t, kLanes> lane_pc{};    // of lanes outside the group
+  alignas(64) std::array<uint32_t, kLanes> lane_wait{};  // barrier number or member mask that a waiting lane gave
+  std::byte* frame = nullptr;          // [lane][frame_bytes]
+  uint8_t* frame_initialised = nullptr;
+  Block* block = nullptr;
+  Launch* launch = nullptr;
+
+  template <class T>
+  T* row(uint32_t offset) const {
+    return reinterpret_cast<T*>(registers + offset);
+  }
+  uint32_t& predicate(uint32_t offset) const { return *row<uint32_t>(offset); }
+  uint32_t runnable() const { return living & ~at_barrier & ~at_collective; }
+  // Takes lanes out of the group and leaves them at `at`; the group is formed anew afterwards.
+  void park(uint32_t lanes, uint32_t at) {
+    for (uint32_t rest = lanes; rest; rest &= rest - 1) lane_pc[static_cast<uint32_t>(std::countr_zero(rest))] = at;
+    group &= ~lanes;
+    stop = 0;
+  }
+};
+
+struct Barrier {
+  uint32_t expected = 0;  // threads, from an explicit count; 0 = every living thread of the block
+  uint32_t arrived = 0;   // threads, counted as the PTX ISA does: a whole warp counts 32
+  bool open = false;      // somebody arrived in this phase
+  bool counted = false;   // this phase has an explicit count
+  uint32_t population = 0;
+  bool all = true, any = false;
+};
+inline constexpr uint32_t kBarriers = 16;
+
+struct Block {
+  Dim3 index;
+  uint64_t linear = 0;
+  uint32_t rank = 0;  // in its cluster
+  std::vector<Warp> warps;
+  std::unique_ptr<std::byte[]> arena;  // registers and frames of all warps
+  std::unique_ptr<uint8_t[]> frame_flags;
+  std::unique_ptr<std::byte[]> shared;
+  std::unique_ptr<uint8_t[]> shared_initialised;
+  uint64_t shared_bytes = 0;
+  std::array<Barrier, kBarriers> barriers;
+  std::vector<Block*>* cluster = nullptr;  // by rank
+  Launch* launch = nullptr;
+  uint64_t random = 0;  // state of the schedule's generator
+  uint64_t ticks = 0;     // warp-instructions of this block so far
+  bool progress = false;  // something happened that may let a waiting warp go on
+};
+
+struct Launch {
+  const Code* code = nullptr;
+  const LaunchOptions* options = nullptr;
+  Memory* memory = nullptr;
+  std::span<const std::byte> params;
+  std::string entry;
+  std::vector<std::byte> constants;  // Code::constants with the relocations applied
+  std::span<Observer* const> observers;
+  std::atomic<uint64_t> lane_instructions{0};
+  std::atomic<uint64_t> warp_instructions{0};
+  std::atomic<bool> cancelled{false};
+};
+
+inline bool observed(const Warp& warp) { return !warp.launch->observers.empty(); }
+Site site_of(const Warp& warp, const Instruction& instruction);
+inline uint32_t pc_of(const Warp&, const Instruction& instruction) { return instruction.pc; }
+
+// Ends the run: names the place and the lanes.
+[[noreturn]] void trap(const Warp& warp, const Instruction& instruction, Rule rule, uint32_t lanes,
+                       const std::string& what);
+
+}  // namespace attest::vm
