@@ -39,8 +39,7 @@ struct DecodeInputs {
 };
 
 // What the kernel under test declares about its arithmetic: the input of the bound. Defaults suit a scalar
-// f32 kernel. Symbols in brackets are those of the derivation in docs (error bounds): F, n_q, n_pv, S, u_P,
-// u_o.
+// f32 kernel. Symbols in brackets are those of reference/error_bounds.md.
 struct ArithmeticPlan {
   enum class Dot { scalar_f32, tensor_core };
   Dot dot = Dot::scalar_f32;  // how products are summed: f32 fused multiply-add chains, or aligned blocks of

@@ -1,5 +1,5 @@
-// The bound of the error analysis, row by row: per-key relative errors of the weights first, then one pass
-// over the values. Letters are those of docs/error-bounds.md, section "Corrected formulas".
+// The bound of reference/error_bounds.md, row by row: per-key relative errors of the weights first, then one
+// pass over the values. Letters are those of that document.
 #include "reference/error_bounds.h"
 
 #include <algorithm>

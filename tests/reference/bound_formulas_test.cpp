@@ -259,6 +259,12 @@ TEST(BoundFormulas, HoldForSubnormalOperands) {
                        .values = {1, 1},
                        .scale = 0x1p120};
     expect_formulas(faint, plan, "faint");
+    // Subnormal keys that a huge query makes matter.
+    const OneRow lifted{.query = {0x1p110, 0x1p109},
+                        .keys = {{0x1p-130, 0x1p-131}, {0x1p-133, 0}},
+                        .values = {1, -1},
+                        .scale = 0x1p15};
+    expect_formulas(lifted, plan, "lifted");
   }
 }
 
