@@ -59,10 +59,10 @@ Matrix project_out(const Layer& layer, const Projected& projected, Matrix heads)
   const reference::VariantMaths& variant = maths(layer.config.variant);
   if (layer.config.gated) {
     const Matrix x = matrix(projected.hidden).bottomRows(heads.rows());
-    const Matrix gate = x * layer.matrix(variant.gate).transpose();
+    const Matrix gate = product_transposed(x, layer.matrix(variant.gate));
     heads.array() /= gate.unaryExpr([](double g) { return 1 + std::exp(-g); }).array();
   }
-  return heads * layer.matrix(variant.output_projection).transpose();
+  return product_transposed(heads, layer.matrix(variant.output_projection));
 }
 
 // One sequence's [T, rows, width] of results [B, T, rows, width].
@@ -263,7 +263,7 @@ RowResults materialised(const AttentionConfig& config, const Weights& weights, c
     const Matrix q = head(projected.queries, row % layer.heads());
     const Matrix k = head(expanded.keys, row).bottomRows(seen),
                  v = head(expanded.values, row).bottomRows(seen);
-    Matrix weight = (q * k.transpose()) * config.scale();  // [S, seen]
+    Matrix weight = product_transposed(q, k) * config.scale();  // [S, seen]
     for (Index t = 0; t < S; ++t) {
       double maximum = -kInfinity;
       for (Index j = 0; j < seen; ++j) {
@@ -283,7 +283,7 @@ RowResults materialised(const AttentionConfig& config, const Weights& weights, c
       weight.row(t) /= sum;
       results.lse(t, row) = maximum + std::log(sum);
     }
-    head(results.output, row).noalias() = weight * v;
+    head(results.output, row) = product(weight, v);
   }
   return results;
 }

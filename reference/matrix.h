@@ -20,6 +20,11 @@ using ConstMatrixMap = Eigen::Map<const Matrix>;
 using StridedMap = Eigen::Map<Matrix, 0, Eigen::OuterStride<>>;
 using ConstStridedMap = Eigen::Map<const Matrix, 0, Eigen::OuterStride<>>;
 
+// a b and a b^T, in a source of their own so that Eigen's product is compiled once.
+using MatrixRef = Eigen::Ref<const Matrix, 0, Eigen::OuterStride<>>;
+Matrix product(const MatrixRef& a, const MatrixRef& b);
+Matrix product_transposed(const MatrixRef& a, const MatrixRef& b);
+
 // Last axis = columns, all axes before it together = rows. A tensor of one axis is one row.
 inline Index columns_of(const Tensor<double>& x) { return x.shape().empty() ? 1 : x.shape().back(); }
 inline Index rows_of(const Tensor<double>& x) {

@@ -56,7 +56,7 @@ Matrix feed_forward(const ModelConfig& config, WeightSource& source, Index layer
   const Index D = config.attention.hidden, F = config.feed_forward;
   const auto times = [&](const Matrix& in, std::string_view name, const std::vector<Index>& shape) -> Matrix {
     const Tensor<double> weight = read(source, layer_name(layer, name), shape);
-    return in * matrix(weight).transpose();
+    return product_transposed(in, matrix(weight));
   };
   const Matrix input = matrix(x);
   Matrix inner = times(input, "mlp.c_fc1.weight", {F, D});
@@ -92,7 +92,7 @@ Tensor<double> logits_of(const ModelConfig& config, WeightSource& source, const 
     for (std::size_t i = 0; i < ids.size(); ++i) ids[i] = first + static_cast<Index>(i);
     const Tensor<double> rows = source.rows(name, ids);
     require_shape(name, rows, {static_cast<Index>(ids.size()), config.attention.hidden});
-    matrix(logits).middleCols(first, rows.size(0)).noalias() = matrix(final_state) * matrix(rows).transpose();
+    matrix(logits).middleCols(first, rows.size(0)) = product_transposed(matrix(final_state), matrix(rows));
   }
   return logits;
 }

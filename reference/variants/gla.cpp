@@ -22,7 +22,7 @@ constexpr LatentLayout kTwo = {
           return shapes;
         },
     .normed = [](const Layer& layer, Index l,
-                 const Eigen::Ref<const Matrix>& c) { return scaled_rms_norm(layer, c, gain_of_two(l)); },
+                 const MatrixRef& c) { return scaled_rms_norm(layer, c, gain_of_two(l)); },
     .up = [](const Layer& layer, Index l) -> Matrix { return layer.matrix(up_of_two(l)); },
     .latent_slices =
         [](const AttentionConfig& c, const Holding& rank) {

@@ -27,7 +27,7 @@ std::vector<WeightShape> weights(const AttentionConfig& c) {
 void project(const Layer& layer, Projected& p) {
   const AttentionConfig& c = layer.config;
   const RopeTable table = rope(layer, p);
-  const auto x = matrix(p.hidden);                               // [S, D]
+  const auto x = matrix(p.hidden);                                         // [S, D]
   Tensor<double> q = split_heads(linear(layer, "c_q", x), c.query_heads);  // [S, H, dr | dn]
   Tensor<double> k = split_heads(linear(layer, "c_k", x), c.kv_heads);     // [S, G, dr | dn]
   if (c.qk_norm) {

@@ -20,7 +20,7 @@ std::vector<WeightShape> weights(const AttentionConfig& c) {
 void project(const Layer& layer, Projected& p) {
   const AttentionConfig& c = layer.config;
   const RopeTable table = rope(layer, p);
-  const auto x = matrix(p.hidden);                                     // [S, D]
+  const auto x = matrix(p.hidden);                                               // [S, D]
   const Tensor<double> q = split_heads(linear(layer, "c_q", x), c.query_heads);  // [S, H, dn | dr]
   p.queries = join(columns(q, 0, c.nope_dim), rotated(table, columns(q, c.nope_dim, c.rope_dim)));
   p.cache["latents"] = split_heads(linear(layer, "kv_proj", x), c.kv_heads);  // [S, G, dv]

@@ -88,9 +88,9 @@ Expanded latent_expand(const Layer& layer, const Projected& p, const LatentLayou
     const Matrix up = layout.up(layer, l), latent = head(latents, l);
     for (Index h = 0; h < served; ++h) {
       const Index row = l * served + h;
-      head(rows.keys, row, 0, dn).noalias() = latent * key_rows(layer, up, h).transpose();
+      head(rows.keys, row, 0, dn) = product_transposed(latent, key_rows(layer, up, h));
       head(rows.keys, row, dn, dr) = matrix(rope_keys);
-      head(rows.values, row).noalias() = latent * value_rows(layer, up, h).transpose();
+      head(rows.values, row) = product_transposed(latent, value_rows(layer, up, h));
     }
   }
   return rows;
@@ -108,7 +108,7 @@ Absorbed latent_absorb(const Layer& layer, const Projected& p, Index query_token
     const Matrix up = layout.up(layer, l);
     for (Index h = 0; h < served; ++h) {
       const Index row = l * served + h;
-      head(call.queries, row).noalias() = head(queries, row % layer.heads(), 0, dn) * key_rows(layer, up, h);
+      head(call.queries, row) = product(head(queries, row % layer.heads(), 0, dn), key_rows(layer, up, h));
     }
   }
   return call;
@@ -122,7 +122,7 @@ Tensor<double> latent_up_project(const Layer& layer, const Tensor<double>& rows,
     const Matrix up = layout.up(layer, l);
     for (Index h = 0; h < served; ++h) {
       const Index row = l * served + h;
-      head(values, row).noalias() = head(rows, row) * value_rows(layer, up, h).transpose();
+      head(values, row) = product_transposed(head(rows, row), value_rows(layer, up, h));
     }
   }
   return values;
@@ -147,7 +147,7 @@ std::vector<WeightSlice> latent_slices(const AttentionConfig& c, const Holding& 
   return slices;
 }
 
-Matrix scaled_rms_norm(const Layer& layer, const Eigen::Ref<const Matrix>& latent, const std::string& gain) {
+Matrix scaled_rms_norm(const Layer& layer, const MatrixRef& latent, const std::string& gain) {
   const AttentionConfig& c = layer.config;
   return rms_norm(latent, layer.tensor(gain), c.norm_epsilon) * bottleneck_scale(c, c.latent_dim);
 }
@@ -172,7 +172,7 @@ std::vector<WeightShape> stacked_weights(const AttentionConfig& c) {
   return shapes;
 }
 
-Matrix stacked_normed(const Layer& layer, Index latent, const Eigen::Ref<const Matrix>& c) {
+Matrix stacked_normed(const Layer& layer, Index latent, const MatrixRef& c) {
   return scaled_rms_norm(layer, c, stacked_gain(latent));
 }
 

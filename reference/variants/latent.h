@@ -15,7 +15,7 @@ struct LatentLayout {
   // Weights of norm and up-projection.
   std::vector<WeightShape> (*latent_weights)(const AttentionConfig&);
   // Latent l, [S, latent_dim] as projected, normed.
-  Matrix (*normed)(const Layer&, Index latent, const Eigen::Ref<const Matrix>&);
+  Matrix (*normed)(const Layer&, Index latent, const MatrixRef&);
   // U_l [heads it serves * (dn + dv), latent_dim], head by head [dn key rows | dv value rows].
   Matrix (*up)(const Layer&, Index latent);
   std::vector<WeightSlice> (*latent_slices)(const AttentionConfig&, const Holding&);
@@ -52,7 +52,7 @@ VariantMaths latent_maths(Variant variant) {
 }
 
 // c_l = sqrt(D / d_l) RMSNorm(c; gain), the scale dropped in the no-scale ablation.
-Matrix scaled_rms_norm(const Layer& layer, const Eigen::Ref<const Matrix>& latent, const std::string& gain);
+Matrix scaled_rms_norm(const Layer& layer, const MatrixRef& latent, const std::string& gain);
 
 // The layout of GLA-4 and MLRA: a norm per latent, and one raw parameter kv_b_proj [L, latent_dim, heads *
 // (dn + dv)], input-major.

@@ -40,7 +40,8 @@ ConstMatrixMap basis(const Layer& layer, const std::string& name, Index h) {
 Tensor<double> sums(const Layer& layer, const Matrix& shared, const Tensor<double>& factors,
                     const std::string& up) {
   Tensor<double> all{shared.rows(), layer.heads(), shared.cols()};
-  for (Index h = 0; h < layer.heads(); ++h) head(all, h) = shared + head(factors, h) * basis(layer, up, h);
+  for (Index h = 0; h < layer.heads(); ++h)
+    head(all, h) = shared + product(head(factors, h), basis(layer, up, h));
   return all;
 }
 
@@ -49,11 +50,12 @@ Tensor<double> inverse_rms(const Layer& layer, const Matrix& shared, const Tenso
   Tensor<double> scales{shared.rows(), layer.heads()};
   const auto width = static_cast<double>(shared.cols());
   for (Index h = 0; h < layer.heads(); ++h) {
-    const Matrix up = basis(layer, "key_up", h), gram = up * up.transpose(), mixed = shared * up.transpose();
-    const Matrix r = head(factors, h);
+    const Matrix up = basis(layer, "key_up", h), gram = product_transposed(up, up);
+    const Matrix mixed = product_transposed(shared, up);
+    const Matrix r = head(factors, h), turned = product(r, gram);
     for (Index j = 0; j < shared.rows(); ++j) {
       const double square =
-          shared.row(j).squaredNorm() + 2 * mixed.row(j).dot(r.row(j)) + (r.row(j) * gram).dot(r.row(j));
+          shared.row(j).squaredNorm() + 2 * mixed.row(j).dot(r.row(j)) + turned.row(j).dot(r.row(j));
       scales(j, h) = 1 / std::sqrt(square / width + layer.config.norm_epsilon);
     }
   }
@@ -150,7 +152,7 @@ Tensor<double> up_project(const Layer& layer, const Tensor<double>& rows) {
   const Index dv = layer.config.value_dim, rank = layer.config.value_rank;
   Tensor<double> values{rows.size(0), layer.heads(), dv};
   for (Index h = 0; h < layer.heads(); ++h) {
-    head(values, h) = head(rows, h, 0, dv) + head(rows, h, dv, rank) * basis(layer, "value_up", h);
+    head(values, h) = head(rows, h, 0, dv) + product(head(rows, h, dv, rank), basis(layer, "value_up", h));
   }
   return values;
 }

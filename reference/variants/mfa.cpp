@@ -56,7 +56,7 @@ std::vector<CachePart> key_reuse_cache(const AttentionConfig& c) { return {{"key
 // z + alpha (.) (N z), row by row; the same map makes v of k and o of z.
 Tensor<double> key_reuse_value(const Layer& layer, const Tensor<double>& z) {
   Tensor<double> values(z.shape());
-  const Matrix turned = matrix(z) * layer.matrix("value_matrix").transpose();
+  const Matrix turned = product_transposed(matrix(z), layer.matrix("value_matrix"));
   matrix(values) = matrix(z) + turned * layer.matrix("value_gain").row(0).asDiagonal();
   return values;
 }

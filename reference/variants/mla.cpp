@@ -14,10 +14,8 @@ constexpr LatentLayout kLayout = {
               {"kv_a_layernorm.weight", {c.latent_dim}},
               {"kv_b_proj.weight", {Index{c.query_heads} * (c.nope_dim + c.value_dim), c.latent_dim}}};
         },
-    .normed =
-        [](const Layer& layer, Index, const Eigen::Ref<const Matrix>& c) {
-          return scaled_rms_norm(layer, c, "kv_a_layernorm.weight");
-        },
+    .normed = [](const Layer& layer, Index,
+                 const MatrixRef& c) { return scaled_rms_norm(layer, c, "kv_a_layernorm.weight"); },
     .up = [](const Layer& layer, Index) -> Matrix { return layer.matrix("kv_b_proj.weight"); },
     .latent_slices =
         [](const AttentionConfig& c, const Holding& rank) {

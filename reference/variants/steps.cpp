@@ -15,13 +15,13 @@ const Tensor<double>& Layer::tensor(const std::string& name) const {
   return found->second;
 }
 
-Matrix linear(const Layer& layer, const std::string& name, const Eigen::Ref<const Matrix>& x) {
-  Matrix y = x * layer.matrix(name + ".weight").transpose();
+Matrix linear(const Layer& layer, const std::string& name, const MatrixRef& x) {
+  Matrix y = product_transposed(x, layer.matrix(name + ".weight"));
   if (layer.has(name + ".bias")) y.rowwise() += layer.matrix(name + ".bias").row(0);
   return y;
 }
 
-Matrix rms_norm(const Eigen::Ref<const Matrix>& x, const Tensor<double>& gain, double epsilon) {
+Matrix rms_norm(const MatrixRef& x, const Tensor<double>& gain, double epsilon) {
   Matrix y(x.rows(), x.cols());
   const ConstMatrixMap g = matrix(gain);
   for (Eigen::Index row = 0; row < x.rows(); ++row) {
@@ -36,7 +36,7 @@ void rms_norm_heads(Tensor<double>& x, const Tensor<double>& gain, double epsilo
   heads = rms_norm(heads, gain, epsilon).eval();
 }
 
-Matrix layer_norm(const Eigen::Ref<const Matrix>& x, const Tensor<double>& gain, const Tensor<double>& bias,
+Matrix layer_norm(const MatrixRef& x, const Tensor<double>& gain, const Tensor<double>& bias,
                   double epsilon) {
   Matrix y(x.rows(), x.cols());
   const ConstMatrixMap g = matrix(gain), b = matrix(bias);

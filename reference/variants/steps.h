@@ -10,14 +10,13 @@
 namespace attest::reference {
 
 // y = x W^T + b, with b when the layer has NAME.bias; `name` is without ".weight". x [S, in] -> [S, out].
-Matrix linear(const Layer& layer, const std::string& name, const Eigen::Ref<const Matrix>& x);
+Matrix linear(const Layer& layer, const std::string& name, const MatrixRef& x);
 // x (mean(x^2) + epsilon)^(-1/2) * gain, row by row.
-Matrix rms_norm(const Eigen::Ref<const Matrix>& x, const Tensor<double>& gain, double epsilon);
+Matrix rms_norm(const MatrixRef& x, const Tensor<double>& gain, double epsilon);
 // The same on the last axis of [S, heads, width].
 void rms_norm_heads(Tensor<double>& x, const Tensor<double>& gain, double epsilon);
 // (x - mean) (variance + epsilon)^(-1/2) * gain + bias, row by row.
-Matrix layer_norm(const Eigen::Ref<const Matrix>& x, const Tensor<double>& gain, const Tensor<double>& bias,
-                  double epsilon);
+Matrix layer_norm(const MatrixRef& x, const Tensor<double>& gain, const Tensor<double>& bias, double epsilon);
 
 // [S, heads * width] -> [S, heads, width]
 Tensor<double> split_heads(const Matrix& x, Index heads);

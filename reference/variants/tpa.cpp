@@ -24,9 +24,9 @@ Tensor<double> contract(const Tensor<double>& a, const Tensor<double>& b) {
   Tensor<double> heads{a.size(0), a.size(1), b.size(2)};
   const Index H = a.size(1), R = a.size(2), d = b.size(2);
   for (Index token = 0; token < a.size(0); ++token) {
-    MatrixMap(heads.data() + token * H * d, H, d).noalias() = ConstMatrixMap(a.data() + token * H * R, H, R) *
-                                                              ConstMatrixMap(b.data() + token * R * d, R, d) /
-                                                              static_cast<double>(R);
+    const ConstMatrixMap over_heads(a.data() + token * H * R, H, R),
+        over_width(b.data() + token * R * d, R, d);
+    MatrixMap(heads.data() + token * H * d, H, d) = product(over_heads, over_width) / static_cast<double>(R);
   }
   return heads;
 }

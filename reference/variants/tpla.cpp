@@ -20,7 +20,7 @@ namespace attest {
 namespace reference {
 namespace {
 
-Matrix slice_normed(const Layer& layer, Index slice, const Eigen::Ref<const Matrix>& c) {
+Matrix slice_normed(const Layer& layer, Index slice, const MatrixRef& c) {
   const double share = layer.tensor("norm_scale")(slice);
   Matrix y = c;
   for (Eigen::Index row = 0; row < y.rows(); ++row) {
@@ -92,7 +92,7 @@ Tensor<double> hadamard_basis(Index width) {
 
 Tensor<double> principal_basis(const Tensor<double>& latents) {
   const Matrix x = matrix(latents);
-  const Matrix moment = x.transpose() * x;
+  const Matrix moment = product(x.transpose(), x);
   const Eigen::SelfAdjointEigenSolver<Eigen::MatrixXd> solver(moment);  // eigenvalues rise
   const Matrix columns = solver.eigenvectors().rowwise().reverse();
   return as_tensor(columns, {columns.rows(), columns.cols()});
@@ -132,19 +132,18 @@ TplaLayer tpla_from_mla(const AttentionConfig& mla, const Weights& weights, int 
     matrix(tpla.weights.at("q_a_layernorm.weight")) *= reference::bottleneck_scale(mla, mla.query_rank);
   }
   MatrixMap down = matrix(tpla.weights.at("kv_a_proj_with_mqa.weight"));
-  down.topRows(dc) = (matrix(basis).transpose() * down.topRows(dc)).eval();
+  down.topRows(dc) = product(matrix(basis).transpose(), down.topRows(dc));
   MatrixMap up = matrix(tpla.weights.at("kv_b_proj.weight"));
   const Tensor<double>& gain = weights.at("kv_a_layernorm.weight");
-  up = (up * (matrix(gain).row(0) * reference::bottleneck_scale(mla, mla.latent_dim)).asDiagonal() *
-        matrix(basis))
-           .eval();
+  const double scale = reference::bottleneck_scale(mla, mla.latent_dim);
+  up = product(up * (scale * matrix(gain).row(0)).asDiagonal(), matrix(basis));
   tpla.weights.erase("kv_a_layernorm.weight");
 
   Tensor<double> norm_scale{groups}, logit_scale{groups};
   for (Index i = 0; i < groups; ++i) {
     double share = 1.0 / groups;
     if (calibration.count() > 0) {
-      const Matrix turned = matrix(calibration) * matrix(basis);
+      const Matrix turned = product(matrix(calibration), matrix(basis));
       share = turned.middleCols(i * tpla.config.latent_dim, tpla.config.latent_dim).squaredNorm() /
               turned.squaredNorm();
     }
