@@ -470,6 +470,7 @@ void Decoder::instruction(const syntax::Instruction& in) {
   out.form = static_cast<uint32_t>(number);
   out.run = form.run;
   out.evaluate = form.evaluate;
+  out.variant = form.variant;
   const syntax::Instruction* source_text = &in;
   syntax::Instruction trimmed;
   if (policies > 0) {

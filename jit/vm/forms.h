@@ -29,7 +29,8 @@ struct Form {
   const char* section = "";
   const char* meaning = "";
   Decode decode = nullptr;
-  Handler evaluate = nullptr;  // for warp-wide forms (rendezvous.h)
+  Handler evaluate = nullptr;  // for warp-wide forms (rendezvous.h), and for the second half of others
+  uint8_t variant = 0;         // becomes Instruction::variant
 };
 
 class FormTable {

@@ -166,7 +166,6 @@ void decode_barrier(Decoder& decoder, const syntax::Instruction& in, Instruction
       if (each == modifier) return true;
     return false;
   };
-  out.variant = 0;
   if (in.opcode == "bar" || has("aligned")) out.variant |= kAligned;
   size_t at = 0;
   const bool reduction = has("red");

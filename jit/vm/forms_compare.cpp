@@ -62,25 +62,29 @@ inline bool holds(T a, T b) {
   return compare<C>(x, y);
 }
 
+// Instruction::evaluate of every row here: the comparison's bits, lane by lane, into warp.compared[0].
 template <class T, Cmp C, bool Ftz>
-uint32_t compare_lanes(const Warp& warp, const Instruction& instruction) {
+void compare_lanes(Warp& warp, const Instruction& instruction) {
   const Source<T> a(warp, instruction.r[1]), b(warp, instruction.r[2]);
   uint32_t bits = 0;
   for (uint32_t lane = 0; lane < kLanes; ++lane) bits |= static_cast<uint32_t>(holds<T, C, Ftz>(a.at(lane), b.at(lane))) << lane;
-  return bits;
+  warp.compared[0] = bits;
 }
-// The low and high halves of a pair.
+// The low halves of a pair into compared[0], the high ones into compared[1].
 template <class H, Cmp C, bool Ftz>
-void compare_halves(const Warp& warp, const Instruction& instruction, uint32_t& low_bits, uint32_t& high_bits) {
+void compare_halves(Warp& warp, const Instruction& instruction) {
   const uint32_t* a = warp.row<uint32_t>(instruction.r[1]);
   const uint32_t* b = warp.row<uint32_t>(instruction.r[2]);
-  low_bits = high_bits = 0;
-  for (uint32_t lane = 0; lane < kLanes; ++lane) {
+  uint32_t low_bits = 0, high_bits = 0;
+  for (uint32_t rest = warp.mask; rest; rest &= rest - 1) {
+    const auto lane = static_cast<uint32_t>(std::countr_zero(rest));
     const H a0{static_cast<uint16_t>(a[lane])}, a1{static_cast<uint16_t>(a[lane] >> 16)};
     const H b0{static_cast<uint16_t>(b[lane])}, b1{static_cast<uint16_t>(b[lane] >> 16)};
     low_bits |= static_cast<uint32_t>(holds<H, C, Ftz>(a0, b0)) << lane;
     high_bits |= static_cast<uint32_t>(holds<H, C, Ftz>(a1, b1)) << lane;
   }
+  warp.compared[0] = low_bits;
+  warp.compared[1] = high_bits;
 }
 
 // Instruction::variant: how the comparison is combined with the predicate r[3].
@@ -96,43 +100,25 @@ inline void put(const Warp& warp, uint32_t row, uint32_t bits) {
 }
 
 // setp.CmpOp{.BoolOp}{.ftz}.type p{|q}, a, b{, {!}c};      PTX ISA: comparison-and-selection-instructions-setp
-// p = (a cmp b) op c, q = !(a cmp b) op c.
-template <class T, Cmp C, bool Ftz>
+// p = (a cmp b) op c, q = !(a cmp b) op c; for pairs of halves p is the low half's result, q the high half's.
+template <bool Halves>
 void setp(Warp& warp, const Instruction& instruction) {
-  const uint32_t bits = compare_lanes<T, C, Ftz>(warp, instruction);
-  const uint32_t p = combine(warp, instruction, bits), q = combine(warp, instruction, ~bits);
-  put(warp, instruction.r[0], p);
-  if (instruction.r[5] != kNoRow) put(warp, instruction.r[5], q);
-}
-// For pairs of halves p is the low half's result, q the high half's.
-template <class H, Cmp C, bool Ftz>
-void setp_halves(Warp& warp, const Instruction& instruction) {
-  uint32_t low_bits, high_bits;
-  compare_halves<H, C, Ftz>(warp, instruction, low_bits, high_bits);
-  const uint32_t p = combine(warp, instruction, low_bits), q = combine(warp, instruction, high_bits);
+  instruction.evaluate(warp, instruction);
+  const uint32_t p = combine(warp, instruction, warp.compared[0]);
+  const uint32_t q = combine(warp, instruction, Halves ? warp.compared[1] : ~warp.compared[0]);
   put(warp, instruction.r[0], p);
   if (instruction.r[5] != kNoRow) put(warp, instruction.r[5], q);
 }
 
 // set.CmpOp{.BoolOp}{.ftz}.dtype.stype d, a, b{, {!}c}: True in every lane where it holds, else 0.
-template <class T, Cmp C, bool Ftz, uint32_t True>
+template <bool Halves, uint32_t True>
 void set(Warp& warp, const Instruction& instruction) {
-  const uint32_t bits = combine(warp, instruction, compare_lanes<T, C, Ftz>(warp, instruction));
+  instruction.evaluate(warp, instruction);
+  const uint32_t first = combine(warp, instruction, warp.compared[0]);
+  const uint32_t second = Halves ? combine(warp, instruction, warp.compared[1]) : 0;
   uint32_t* d = warp.row<uint32_t>(instruction.r[0]);
   for (uint32_t lane = 0; lane < kLanes; ++lane) {
-    const uint32_t value = bits >> lane & 1 ? True : 0;
-    d[lane] = warp.mask >> lane & 1 ? value : d[lane];
-  }
-}
-template <class H, Cmp C, bool Ftz, uint32_t True>
-void set_halves(Warp& warp, const Instruction& instruction) {
-  uint32_t low_bits, high_bits;
-  compare_halves<H, C, Ftz>(warp, instruction, low_bits, high_bits);
-  low_bits = combine(warp, instruction, low_bits);
-  high_bits = combine(warp, instruction, high_bits);
-  uint32_t* d = warp.row<uint32_t>(instruction.r[0]);
-  for (uint32_t lane = 0; lane < kLanes; ++lane) {
-    const uint32_t value = (low_bits >> lane & 1 ? True : 0) | (high_bits >> lane & 1 ? True << 16 : 0);
+    const uint32_t value = (first >> lane & 1 ? True : 0) | (second >> lane & 1 ? True << 16 : 0);
     d[lane] = warp.mask >> lane & 1 ? value : d[lane];
   }
 }
@@ -145,58 +131,48 @@ void decode_compare(Decoder& decoder, const syntax::Instruction& in, Instruction
   out.variant = Bool;
 }
 
-struct Names {
-  FormTable& table;
-  const char* section;
-  const char* meaning;
-  // One row per way to combine.
-  template <char Target, char L>
-  void add(const string& head, const string& tail, Handler run) const {
-    table.add({head + tail, "", run, section, meaning, decode_compare<Target, L, kNone>});
-    table.add({head + ".and" + tail, "", run, section, meaning, decode_compare<Target, L, kAnd>});
-    table.add({head + ".or" + tail, "", run, section, meaning, decode_compare<Target, L, kOr>});
-    table.add({head + ".xor" + tail, "", run, section, meaning, decode_compare<Target, L, kXor>});
-  }
-};
-
 constexpr const char* kSetp = "comparison-and-selection-instructions-setp";
 constexpr const char* kSet = "comparison-and-selection-instructions-set";
 constexpr const char* kSetpMeaning = "Compares into a predicate, and its complement into a second one.";
 constexpr const char* kSetMeaning = "Compares into a register: all ones or 1.0 where it holds, else 0.";
 
-// Every row of one comparison of one type. Letters: L of the source.
+// One row per way to combine.
+template <char Target, char L>
+void add_rows(FormTable& table, const string& head, const string& tail, Handler run, Handler comparison) {
+  const char* section = Target == 'P' ? kSetp : kSet;
+  const char* meaning = Target == 'P' ? kSetpMeaning : kSetMeaning;
+  table.add({head + tail, "", run, section, meaning, decode_compare<Target, L, kNone>, comparison});
+  table.add({head + ".and" + tail, "", run, section, meaning, decode_compare<Target, L, kAnd>, comparison});
+  table.add({head + ".or" + tail, "", run, section, meaning, decode_compare<Target, L, kOr>, comparison});
+  table.add({head + ".xor" + tail, "", run, section, meaning, decode_compare<Target, L, kXor>, comparison});
+}
+
+// Every row of one comparison of one type. L: the operand letter of the source.
+template <class T, Cmp C, bool Ftz, char L>
+void add_spelling(FormTable& table, const string& cmp, const string& type) {
+  const Handler comparison = compare_lanes<T, C, Ftz>;
+  const string ftz = Ftz ? ".ftz" : "";
+  add_rows<'P', L>(table, "setp." + cmp, ftz + "." + type, setp<false>, comparison);
+  add_rows<'W', L>(table, "set." + cmp, ftz + ".u32." + type, set<false, 0xFFFFFFFFu>, comparison);
+  add_rows<'W', L>(table, "set." + cmp, ftz + ".s32." + type, set<false, 0xFFFFFFFFu>, comparison);
+  add_rows<'W', L>(table, "set." + cmp, ftz + ".f32." + type, set<false, 0x3F800000u>, comparison);
+  if constexpr (std::is_same_v<T, F16> || std::is_same_v<T, BF16>) {
+    constexpr uint32_t kOne = std::is_same_v<T, F16> ? 0x3C00u : 0x3F80u;
+    const Handler halves = compare_halves<T, C, Ftz>;
+    add_rows<'H', L>(table, "set." + cmp, ftz + "." + type + "." + type, set<false, kOne>, comparison);
+    add_rows<'H', L>(table, "set." + cmp, ftz + ".u16." + type, set<false, 0xFFFFu>, comparison);
+    add_rows<'H', L>(table, "set." + cmp, ftz + ".s16." + type, set<false, 0xFFFFu>, comparison);
+    const string pair = type + "x2";
+    add_rows<'P', 'w'>(table, "setp." + cmp, ftz + "." + pair, setp<true>, halves);
+    add_rows<'W', 'w'>(table, "set." + cmp, ftz + "." + pair + "." + pair, set<true, kOne>, halves);
+    add_rows<'W', 'w'>(table, "set." + cmp, ftz + ".u32." + pair, set<true, 0xFFFFu>, halves);
+    add_rows<'W', 'w'>(table, "set." + cmp, ftz + ".s32." + pair, set<true, 0xFFFFu>, halves);
+  }
+}
 template <class T, Cmp C, char L>
 void add_comparison(FormTable& table, const string& cmp, const string& type) {
-  constexpr bool kFtz = std::is_same_v<T, float> || std::is_same_v<T, F16>;
-  const Names setps{table, kSetp, kSetpMeaning}, sets{table, kSet, kSetMeaning};
-  setps.add<'P', L>("setp." + cmp, "." + type, setp<T, C, false>);
-  sets.add<'W', L>("set." + cmp, ".u32." + type, set<T, C, false, 0xFFFFFFFFu>);
-  sets.add<'W', L>("set." + cmp, ".s32." + type, set<T, C, false, 0xFFFFFFFFu>);
-  sets.add<'W', L>("set." + cmp, ".f32." + type, set<T, C, false, 0x3F800000u>);
-  if constexpr (kFtz) {
-    setps.add<'P', L>("setp." + cmp, ".ftz." + type, setp<T, C, true>);
-    sets.add<'W', L>("set." + cmp, ".ftz.u32." + type, set<T, C, true, 0xFFFFFFFFu>);
-    sets.add<'W', L>("set." + cmp, ".ftz.s32." + type, set<T, C, true, 0xFFFFFFFFu>);
-    sets.add<'W', L>("set." + cmp, ".ftz.f32." + type, set<T, C, true, 0x3F800000u>);
-  }
-  if constexpr (std::is_same_v<T, F16> || std::is_same_v<T, BF16>) {
-    constexpr bool kHalf = std::is_same_v<T, F16>;
-    constexpr uint32_t kOne = kHalf ? 0x3C00u : 0x3F80u;
-    sets.add<'H', L>("set." + cmp, "." + type + "." + type, set<T, C, false, kOne>);
-    sets.add<'H', L>("set." + cmp, ".u16." + type, set<T, C, false, 0xFFFFu>);
-    sets.add<'H', L>("set." + cmp, ".s16." + type, set<T, C, false, 0xFFFFu>);
-    const string pair = type + "x2";
-    setps.add<'P', 'w'>("setp." + cmp, "." + pair, setp_halves<T, C, false>);
-    sets.add<'W', 'w'>("set." + cmp, "." + pair + "." + pair, set_halves<T, C, false, kOne>);
-    sets.add<'W', 'w'>("set." + cmp, ".u32." + pair, set_halves<T, C, false, 0xFFFFu>);
-    sets.add<'W', 'w'>("set." + cmp, ".s32." + pair, set_halves<T, C, false, 0xFFFFu>);
-    if constexpr (kHalf) {
-      sets.add<'H', L>("set." + cmp, ".ftz." + type + "." + type, set<T, C, true, kOne>);
-      setps.add<'P', 'w'>("setp." + cmp, ".ftz." + pair, setp_halves<T, C, true>);
-      sets.add<'W', 'w'>("set." + cmp, ".ftz." + pair + "." + pair, set_halves<T, C, true, kOne>);
-      sets.add<'W', 'w'>("set." + cmp, ".ftz.u32." + pair, set_halves<T, C, true, 0xFFFFu>);
-    }
-  }
+  add_spelling<T, C, false, L>(table, cmp, type);
+  if constexpr (std::is_same_v<T, float> || std::is_same_v<T, F16>) add_spelling<T, C, true, L>(table, cmp, type);
 }
 
 template <class T, char L>
@@ -243,13 +219,13 @@ T slct_float(T a, T b, float c) { return (Ftz ? flush(c) : c) >= 0.0f ? a : b; }
 void add_compare_forms(FormTable& table) {
   add_equality<uint16_t, 'h'>(table, "b16");
   add_equality<uint16_t, 'h'>(table, "u16");
-  add_equality<int16_t, 'h'>(table, "s16");
+  add_equality<uint16_t, 'h'>(table, "s16");
   add_equality<uint32_t, 'w'>(table, "b32");
   add_equality<uint32_t, 'w'>(table, "u32");
-  add_equality<int32_t, 'w'>(table, "s32");
+  add_equality<uint32_t, 'w'>(table, "s32");
   add_equality<uint64_t, 'q'>(table, "b64");
   add_equality<uint64_t, 'q'>(table, "u64");
-  add_equality<int64_t, 'q'>(table, "s64");
+  add_equality<uint64_t, 'q'>(table, "s64");
   add_order<uint16_t, 'h'>(table, "u16");
   add_order<int16_t, 'h'>(table, "s16");
   add_order<uint32_t, 'w'>(table, "u32");
@@ -279,13 +255,13 @@ void add_compare_forms(FormTable& table) {
     table.add({"slct.ftz." + type + ".f32", letters + "f", by_float_ftz, section, meaning});
   };
   for (const char* type : {"b16", "u16", "s16"})
-    slct(type, "Hhh", lanes<slct_int<uint16_t>>(), lanes<slct_float<uint16_t, false>>(), lanes<slct_float<uint16_t, true>>());
+    slct(type, "Hhh", scalar_lanes<slct_int<uint16_t>>(), scalar_lanes<slct_float<uint16_t, false>>(), scalar_lanes<slct_float<uint16_t, true>>());
   for (const char* type : {"b32", "u32", "s32"})
-    slct(type, "Www", lanes<slct_int<uint32_t>>(), lanes<slct_float<uint32_t, false>>(), lanes<slct_float<uint32_t, true>>());
-  slct("f32", "Wff", lanes<slct_int<uint32_t>>(), lanes<slct_float<uint32_t, false>>(), lanes<slct_float<uint32_t, true>>());
+    slct(type, "Www", scalar_lanes<slct_int<uint32_t>>(), scalar_lanes<slct_float<uint32_t, false>>(), scalar_lanes<slct_float<uint32_t, true>>());
+  slct("f32", "Wff", scalar_lanes<slct_int<uint32_t>>(), scalar_lanes<slct_float<uint32_t, false>>(), scalar_lanes<slct_float<uint32_t, true>>());
   for (const char* type : {"b64", "u64", "s64"})
-    slct(type, "Qqq", lanes<slct_int<uint64_t>>(), lanes<slct_float<uint64_t, false>>(), lanes<slct_float<uint64_t, true>>());
-  slct("f64", "Qdd", lanes<slct_int<uint64_t>>(), lanes<slct_float<uint64_t, false>>(), lanes<slct_float<uint64_t, true>>());
+    slct(type, "Qqq", scalar_lanes<slct_int<uint64_t>>(), scalar_lanes<slct_float<uint64_t, false>>(), scalar_lanes<slct_float<uint64_t, true>>());
+  slct("f64", "Qdd", scalar_lanes<slct_int<uint64_t>>(), scalar_lanes<slct_float<uint64_t, false>>(), scalar_lanes<slct_float<uint64_t, true>>());
 }
 
 }  // namespace attest::vm

@@ -7,6 +7,7 @@
 #include <limits>
 #include <string>
 #include <type_traits>
+#include <utility>
 
 #include "jit/vm/arithmetic.h"
 #include "jit/vm/formats.h"
@@ -44,7 +45,7 @@ template <class D, class S>
 void add_int(FormTable& table, const string& d, const string& s) {
   const string letters = {letter<D>(true), letter<S>(false)};
   table.add({"cvt." + d + "." + s, letters, lanes<truncate<D, S>>(), kSection, "Low bits, extended by the source's sign."});
-  table.add({"cvt.sat." + d + "." + s, letters, lanes<clamp<D, S>>(), kSection, "Clamped to the result's range."});
+  table.add({"cvt.sat." + d + "." + s, letters, scalar_lanes<clamp<D, S>>(), kSection, "Clamped to the result's range."});
 }
 template <class D>
 void add_int_to(FormTable& table, const string& d) {
@@ -67,9 +68,8 @@ double exact(S a) {
   else
     return static_cast<double>(a);
 }
-template <Round M>
-double integral(double value) {
-  switch (M) {
+double integral(Round mode, double value) {
+  switch (mode) {
     case Round::nearest: {
       const double floor = std::floor(value), part = value - floor;
       const bool up = part > 0.5 || (part == 0.5 && std::fmod(floor, 2.0) != 0);
@@ -82,38 +82,40 @@ double integral(double value) {
   }
 }
 // Always clamped. NaN gives 0, but the sign bit's value where source or result has 64 bits (PTX ISA, cvt).
-template <class D, class S, Round M, bool Ftz>
-Extended<D> to_int(S a) {
+// variant: the rounding mode, and kFtz.
+constexpr uint8_t kFtz = 16;
+template <class D, class S>
+Extended<D> to_int(uint8_t variant, S a) {
   double value = exact(a);
-  if constexpr (Ftz) value = static_cast<double>(flush(static_cast<float>(value)));
+  if (variant & kFtz) value = static_cast<double>(flush(static_cast<float>(value)));
   if (value != value) {
     const bool plain = !std::is_same_v<S, double> && sizeof(D) < 8;
     return plain ? 0 : static_cast<Extended<D>>(static_cast<D>(std::make_unsigned_t<D>(1) << (8 * sizeof(D) - 1)));
   }
-  value = integral<M>(value);
+  value = integral(static_cast<Round>(variant & 15), value);
   constexpr D kLow = std::numeric_limits<D>::min(), kHigh = std::numeric_limits<D>::max();
   const double limit = std::ldexp(1.0, std::numeric_limits<D>::digits);  // one past the largest
   if (value >= limit) return static_cast<Extended<D>>(kHigh);
   if (value <= static_cast<double>(kLow)) return static_cast<Extended<D>>(kLow);
   return static_cast<Extended<D>>(static_cast<D>(value));
 }
-template <class D, class S, Round M>
-void add_to_int_mode(FormTable& table, const string& mode, const string& d, const string& s) {
+template <class D, class S>
+void add_to_int(FormTable& table, const string& d, const string& s) {
   const char source = std::is_same_v<S, double> ? 'd' : std::is_same_v<S, float> ? 'f' : 'h';
   const string letters = {letter<D>(true), source};
   const char* meaning = "Rounded to an integer, clamped; NaN gives 0 (with 64 bits: only the sign bit).";
-  for (const char* sat : {"", ".sat"}) {
-    table.add({"cvt." + mode + sat + "." + d + "." + s, letters, lanes<to_int<D, S, M, false>>(), kSection, meaning});
-    if constexpr (std::is_same_v<S, float>)
-      table.add({"cvt." + mode + ".ftz" + sat + "." + d + "." + s, letters, lanes<to_int<D, S, M, true>>(), kSection, meaning});
+  constexpr std::pair<const char*, Round> kModes[] = {
+      {"rni", Round::nearest}, {"rzi", Round::zero}, {"rmi", Round::down}, {"rpi", Round::up}};
+  for (const auto& [mode, round] : kModes) {
+    for (const char* sat : {"", ".sat"}) {
+      const auto row = [&](const char* ftz, uint8_t flags) {
+        table.add({string("cvt.") + mode + ftz + sat + "." + d + "." + s, letters, variant_lanes<to_int<D, S>>(), kSection, meaning,
+                   nullptr, nullptr, static_cast<uint8_t>(static_cast<uint8_t>(round) | flags)});
+      };
+      row("", 0);
+      if constexpr (std::is_same_v<S, float>) row(".ftz", kFtz);
+    }
   }
-}
-template <class D, class S>
-void add_to_int(FormTable& table, const string& d, const string& s) {
-  add_to_int_mode<D, S, Round::nearest>(table, "rni", d, s);
-  add_to_int_mode<D, S, Round::zero>(table, "rzi", d, s);
-  add_to_int_mode<D, S, Round::down>(table, "rmi", d, s);
-  add_to_int_mode<D, S, Round::up>(table, "rpi", d, s);
 }
 template <class S>
 void add_float_to_ints(FormTable& table, const string& s) {
@@ -149,8 +151,10 @@ double sticky(S a) {
 }
 template <class H>
 constexpr const Format& format_of() { return std::is_same_v<H, F16> ? kF16 : kBf16; }
-template <class H, class S, Round M>
-H int_to_half(S a) { return H{static_cast<uint16_t>(encode(sticky(a), format_of<H>(), M))}; }
+template <class H, class S>
+H int_to_half(uint8_t variant, S a) {
+  return H{static_cast<uint16_t>(encode(sticky(a), format_of<H>(), static_cast<Round>(variant)))};
+}
 
 template <class S>
 void add_from_int(FormTable& table, const string& s) {
@@ -158,7 +162,7 @@ void add_from_int(FormTable& table, const string& s) {
   const char* meaning = "The integer, rounded once.";
   const auto host = [&]<class D>(const string& d, char target) {
     const string letters = {target, source};
-    constexpr Handler directed = lanes<int_to_float<D, S, true>>();
+    constexpr Handler directed = scalar_lanes<int_to_float<D, S, true>>();
     table.add({"cvt.rn." + d + "." + s, letters, lanes<int_to_float<D, S, false>>(), kSection, meaning});
     table.add({"cvt.rz." + d + "." + s, letters, rounded<FE_TOWARDZERO, directed>, kSection, meaning});
     table.add({"cvt.rm." + d + "." + s, letters, rounded<FE_DOWNWARD, directed>, kSection, meaning});
@@ -168,10 +172,14 @@ void add_from_int(FormTable& table, const string& s) {
   host.template operator()<double>("f64", 'Q');
   const auto half = [&]<class H>(const string& d) {
     const string letters = {'H', source};
-    table.add({"cvt.rn." + d + "." + s, letters, lanes<int_to_half<H, S, Round::nearest>>(), kSection, meaning});
-    table.add({"cvt.rz." + d + "." + s, letters, lanes<int_to_half<H, S, Round::zero>>(), kSection, meaning});
-    table.add({"cvt.rm." + d + "." + s, letters, lanes<int_to_half<H, S, Round::down>>(), kSection, meaning});
-    table.add({"cvt.rp." + d + "." + s, letters, lanes<int_to_half<H, S, Round::up>>(), kSection, meaning});
+    const auto row = [&](const char* mode, Round round) {
+      table.add({string("cvt.") + mode + "." + d + "." + s, letters, variant_lanes<int_to_half<H, S>>(), kSection, meaning, nullptr,
+                 nullptr, static_cast<uint8_t>(round)});
+    };
+    row("rn", Round::nearest);
+    row("rz", Round::zero);
+    row("rm", Round::down);
+    row("rp", Round::up);
   };
   half.template operator()<F16>("f16");
   half.template operator()<BF16>("bf16");
@@ -232,11 +240,11 @@ template <class T, Round M, bool Ftz, bool Sat>
 T integral_float(T a) {
   if constexpr (std::is_same_v<T, F16> || std::is_same_v<T, BF16>) {
     const double value = static_cast<double>(widen(a));
-    const T result = T{static_cast<uint16_t>(encode(integral<M>(value), format_of<T>(), Round::nearest))};
+    const T result = T{static_cast<uint16_t>(encode(integral(M, value), format_of<T>(), Round::nearest))};
     return Sat ? sat_of(result) : result;
   } else {
     const T from = Ftz ? flush(a) : a;
-    T result = static_cast<T>(integral<M>(static_cast<double>(from)));
+    T result = static_cast<T>(integral(M, static_cast<double>(from)));
     return Sat ? saturate(result) : canonical(result);
   }
 }
@@ -244,11 +252,11 @@ template <class T>
 void add_integral(FormTable& table, const string& type, const string& letters) {
   const char* meaning = "Rounded to an integral value of the same type.";
   const auto rows = [&]<Round M>(const string& mode) {
-    table.add({"cvt." + mode + type + type, letters, lanes<integral_float<T, M, false, false>>(), kSection, meaning});
-    table.add({"cvt." + mode + ".sat" + type + type, letters, lanes<integral_float<T, M, false, true>>(), kSection, meaning});
+    table.add({"cvt." + mode + type + type, letters, scalar_lanes<integral_float<T, M, false, false>>(), kSection, meaning});
+    table.add({"cvt." + mode + ".sat" + type + type, letters, scalar_lanes<integral_float<T, M, false, true>>(), kSection, meaning});
     if constexpr (std::is_same_v<T, float>) {
-      table.add({"cvt." + mode + ".ftz" + type + type, letters, lanes<integral_float<T, M, true, false>>(), kSection, meaning});
-      table.add({"cvt." + mode + ".ftz.sat" + type + type, letters, lanes<integral_float<T, M, true, true>>(), kSection, meaning});
+      table.add({"cvt." + mode + ".ftz" + type + type, letters, scalar_lanes<integral_float<T, M, true, false>>(), kSection, meaning});
+      table.add({"cvt." + mode + ".ftz.sat" + type + type, letters, scalar_lanes<integral_float<T, M, true, true>>(), kSection, meaning});
     }
   };
   rows.template operator()<Round::nearest>("rni");
@@ -276,14 +284,14 @@ void add_half(FormTable& table, const string& h) {
   table.add({"cvt.f64." + h, "Qh", lanes<widened<double, H, false, false>>(), kSection, wide});
   table.add({"cvt.sat.f64." + h, "Qh", lanes<widened<double, H, false, true>>(), kSection, wide});
   const auto rows = [&]<Round M>(const string& mode) {
-    table.add({"cvt." + mode + "." + h + ".f32", "Hf", lanes<to_half<H, float, M, false, false, false, false>>(), kSection, once});
-    table.add({"cvt." + mode + ".ftz." + h + ".f32", "Hf", lanes<to_half<H, float, M, true, false, false, false>>(), kSection, once});
-    table.add({"cvt." + mode + ".sat." + h + ".f32", "Hf", lanes<to_half<H, float, M, false, true, false, false>>(), kSection, once});
-    table.add({"cvt." + mode + ".relu." + h + ".f32", "Hf", lanes<to_half<H, float, M, false, false, true, false>>(), kSection, once});
-    table.add({"cvt." + mode + ".satfinite." + h + ".f32", "Hf", lanes<to_half<H, float, M, false, false, false, true>>(), kSection, once});
-    table.add({"cvt." + mode + ".relu.satfinite." + h + ".f32", "Hf", lanes<to_half<H, float, M, false, false, true, true>>(), kSection, once});
-    table.add({"cvt." + mode + "." + h + ".f64", "Hd", lanes<to_half<H, double, M, false, false, false, false>>(), kSection, once});
-    table.add({"cvt." + mode + ".sat." + h + ".f64", "Hd", lanes<to_half<H, double, M, false, true, false, false>>(), kSection, once});
+    table.add({"cvt." + mode + "." + h + ".f32", "Hf", scalar_lanes<to_half<H, float, M, false, false, false, false>>(), kSection, once});
+    table.add({"cvt." + mode + ".ftz." + h + ".f32", "Hf", scalar_lanes<to_half<H, float, M, true, false, false, false>>(), kSection, once});
+    table.add({"cvt." + mode + ".sat." + h + ".f32", "Hf", scalar_lanes<to_half<H, float, M, false, true, false, false>>(), kSection, once});
+    table.add({"cvt." + mode + ".relu." + h + ".f32", "Hf", scalar_lanes<to_half<H, float, M, false, false, true, false>>(), kSection, once});
+    table.add({"cvt." + mode + ".satfinite." + h + ".f32", "Hf", scalar_lanes<to_half<H, float, M, false, false, false, true>>(), kSection, once});
+    table.add({"cvt." + mode + ".relu.satfinite." + h + ".f32", "Hf", scalar_lanes<to_half<H, float, M, false, false, true, true>>(), kSection, once});
+    table.add({"cvt." + mode + "." + h + ".f64", "Hd", scalar_lanes<to_half<H, double, M, false, false, false, false>>(), kSection, once});
+    table.add({"cvt." + mode + ".sat." + h + ".f64", "Hd", scalar_lanes<to_half<H, double, M, false, true, false, false>>(), kSection, once});
   };
   rows.template operator()<Round::nearest>("rn");
   rows.template operator()<Round::zero>("rz");
@@ -309,10 +317,10 @@ template <class H>
 void add_pack(FormTable& table, const string& type) {
   const char* meaning = "Rounds a into the upper half, b into the lower.";
   const auto rows = [&]<Round M>(const string& mode) {
-    table.add({"cvt." + mode + "." + type + ".f32", "Wff", lanes<pack<H, M, false, false>>(), kSection, meaning});
-    table.add({"cvt." + mode + ".relu." + type + ".f32", "Wff", lanes<pack<H, M, true, false>>(), kSection, meaning});
-    table.add({"cvt." + mode + ".satfinite." + type + ".f32", "Wff", lanes<pack<H, M, false, true>>(), kSection, meaning});
-    table.add({"cvt." + mode + ".relu.satfinite." + type + ".f32", "Wff", lanes<pack<H, M, true, true>>(), kSection, meaning});
+    table.add({"cvt." + mode + "." + type + ".f32", "Wff", scalar_lanes<pack<H, M, false, false>>(), kSection, meaning});
+    table.add({"cvt." + mode + ".relu." + type + ".f32", "Wff", scalar_lanes<pack<H, M, true, false>>(), kSection, meaning});
+    table.add({"cvt." + mode + ".satfinite." + type + ".f32", "Wff", scalar_lanes<pack<H, M, false, true>>(), kSection, meaning});
+    table.add({"cvt." + mode + ".relu.satfinite." + type + ".f32", "Wff", scalar_lanes<pack<H, M, true, true>>(), kSection, meaning});
   };
   rows.template operator()<Round::nearest>("rn");
   rows.template operator()<Round::zero>("rz");
@@ -349,12 +357,12 @@ uint32_t unpack8(uint16_t a) {
 template <class E>
 void add_8bit(FormTable& table, const string& type) {
   const char* down = "Rounds a into the upper byte, b into the lower; overflow gives the largest number.";
-  table.add({"cvt.rn.satfinite." + type + ".f32", "Hff", lanes<pack8<E, false>>(), kSection, down});
-  table.add({"cvt.rn.satfinite.relu." + type + ".f32", "Hff", lanes<pack8<E, true>>(), kSection, down});
-  table.add({"cvt.rn.satfinite." + type + ".f16x2", "Hw", lanes<pack8_from_halves<E, false>>(), kSection, "Rounds both halves."});
-  table.add({"cvt.rn.satfinite.relu." + type + ".f16x2", "Hw", lanes<pack8_from_halves<E, true>>(), kSection, "Rounds both halves."});
-  table.add({"cvt.rn.f16x2." + type, "Wh", lanes<unpack8<E, false>>(), kSection, "Exact."});
-  table.add({"cvt.rn.relu.f16x2." + type, "Wh", lanes<unpack8<E, true>>(), kSection, "Exact; negative numbers give 0."});
+  table.add({"cvt.rn.satfinite." + type + ".f32", "Hff", scalar_lanes<pack8<E, false>>(), kSection, down});
+  table.add({"cvt.rn.satfinite.relu." + type + ".f32", "Hff", scalar_lanes<pack8<E, true>>(), kSection, down});
+  table.add({"cvt.rn.satfinite." + type + ".f16x2", "Hw", scalar_lanes<pack8_from_halves<E, false>>(), kSection, "Rounds both halves."});
+  table.add({"cvt.rn.satfinite.relu." + type + ".f16x2", "Hw", scalar_lanes<pack8_from_halves<E, true>>(), kSection, "Rounds both halves."});
+  table.add({"cvt.rn.f16x2." + type, "Wh", scalar_lanes<unpack8<E, false>>(), kSection, "Exact."});
+  table.add({"cvt.rn.relu.f16x2." + type, "Wh", scalar_lanes<unpack8<E, true>>(), kSection, "Exact; negative numbers give 0."});
 }
 
 // tf32 lives in the upper 19 bits of a register.
@@ -427,7 +435,7 @@ void add_convert_forms(FormTable& table) {
   row("cvt.sat.f64.f32", "Qf", lanes<widened<double, float, false, true>>(), "Clamped to [0, 1].");
   const char* once = "Rounded once.";
   const auto narrowing = [&]<bool Ftz, bool Sat>(const string& tail) {
-    constexpr Handler directed = lanes<narrow<Ftz, Sat, true>>();
+    constexpr Handler directed = scalar_lanes<narrow<Ftz, Sat, true>>();
     table.add({"cvt.rn" + tail + ".f32.f64", "Wd", lanes<narrow<Ftz, Sat, false>>(), kSection, once});
     table.add({"cvt.rz" + tail + ".f32.f64", "Wd", rounded<FE_TOWARDZERO, directed>, kSection, once});
     table.add({"cvt.rm" + tail + ".f32.f64", "Wd", rounded<FE_DOWNWARD, directed>, kSection, once});
@@ -437,23 +445,23 @@ void add_convert_forms(FormTable& table) {
   narrowing.template operator()<true, false>(".ftz");
   narrowing.template operator()<false, true>(".sat");
   narrowing.template operator()<true, true>(".ftz.sat");
-  row("cvt.rn.bf16.f16", "Hh", lanes<half_to_half<BF16, F16, Round::nearest>>(), once);
-  row("cvt.rz.bf16.f16", "Hh", lanes<half_to_half<BF16, F16, Round::zero>>(), once);
-  row("cvt.rn.f16.bf16", "Hh", lanes<half_to_half<F16, BF16, Round::nearest>>(), once);
-  row("cvt.rz.f16.bf16", "Hh", lanes<half_to_half<F16, BF16, Round::zero>>(), once);
+  row("cvt.rn.bf16.f16", "Hh", scalar_lanes<half_to_half<BF16, F16, Round::nearest>>(), once);
+  row("cvt.rz.bf16.f16", "Hh", scalar_lanes<half_to_half<BF16, F16, Round::zero>>(), once);
+  row("cvt.rn.f16.bf16", "Hh", scalar_lanes<half_to_half<F16, BF16, Round::nearest>>(), once);
+  row("cvt.rz.f16.bf16", "Hh", scalar_lanes<half_to_half<F16, BF16, Round::zero>>(), once);
   const char* tf32 = "Rounded to tf32, in the upper 19 bits of the register.";
-  row("cvt.rna.tf32.f32", "Wf", lanes<to_tf32<Round::nearest_away, false, false>>(), tf32);
-  row("cvt.rna.satfinite.tf32.f32", "Wf", lanes<to_tf32<Round::nearest_away, false, true>>(), tf32);
-  row("cvt.rn.tf32.f32", "Wf", lanes<to_tf32<Round::nearest, false, false>>(), tf32);
-  row("cvt.rn.relu.tf32.f32", "Wf", lanes<to_tf32<Round::nearest, true, false>>(), tf32);
-  row("cvt.rn.satfinite.tf32.f32", "Wf", lanes<to_tf32<Round::nearest, false, true>>(), tf32);
-  row("cvt.rz.tf32.f32", "Wf", lanes<to_tf32<Round::zero, false, false>>(), tf32);
-  row("cvt.rz.relu.tf32.f32", "Wf", lanes<to_tf32<Round::zero, true, false>>(), tf32);
-  row("cvt.rz.satfinite.tf32.f32", "Wf", lanes<to_tf32<Round::zero, false, true>>(), tf32);
-  row("cvt.pack.sat.s16.s32", "Www", lanes<pack_16<int16_t>>(), "Both clamped to 16 bits, a in the upper half.");
-  row("cvt.pack.sat.u16.s32", "Www", lanes<pack_16<uint16_t>>(), "Both clamped to 16 bits, a in the upper half.");
-  row("cvt.pack.sat.s8.s32.b32", "Wwww", lanes<pack_8<int8_t>>(), "Both clamped to 8 bits, below c's low half.");
-  row("cvt.pack.sat.u8.s32.b32", "Wwww", lanes<pack_8<uint8_t>>(), "Both clamped to 8 bits, below c's low half.");
+  row("cvt.rna.tf32.f32", "Wf", scalar_lanes<to_tf32<Round::nearest_away, false, false>>(), tf32);
+  row("cvt.rna.satfinite.tf32.f32", "Wf", scalar_lanes<to_tf32<Round::nearest_away, false, true>>(), tf32);
+  row("cvt.rn.tf32.f32", "Wf", scalar_lanes<to_tf32<Round::nearest, false, false>>(), tf32);
+  row("cvt.rn.relu.tf32.f32", "Wf", scalar_lanes<to_tf32<Round::nearest, true, false>>(), tf32);
+  row("cvt.rn.satfinite.tf32.f32", "Wf", scalar_lanes<to_tf32<Round::nearest, false, true>>(), tf32);
+  row("cvt.rz.tf32.f32", "Wf", scalar_lanes<to_tf32<Round::zero, false, false>>(), tf32);
+  row("cvt.rz.relu.tf32.f32", "Wf", scalar_lanes<to_tf32<Round::zero, true, false>>(), tf32);
+  row("cvt.rz.satfinite.tf32.f32", "Wf", scalar_lanes<to_tf32<Round::zero, false, true>>(), tf32);
+  row("cvt.pack.sat.s16.s32", "Www", scalar_lanes<pack_16<int16_t>>(), "Both clamped to 16 bits, a in the upper half.");
+  row("cvt.pack.sat.u16.s32", "Www", scalar_lanes<pack_16<uint16_t>>(), "Both clamped to 16 bits, a in the upper half.");
+  row("cvt.pack.sat.s8.s32.b32", "Wwww", scalar_lanes<pack_8<int8_t>>(), "Both clamped to 8 bits, below c's low half.");
+  row("cvt.pack.sat.u8.s32.b32", "Wwww", scalar_lanes<pack_8<uint8_t>>(), "Both clamped to 8 bits, below c's low half.");
 }
 
 }  // namespace attest::vm

@@ -63,7 +63,7 @@ struct Rows {
       const auto row = [&](const string& mode, Handler run) { table.add({opcode + mode + tail, letters, run, section, meaning}); };
       if (bare) row("", lanes<Op<Ftz, Sat, false>::value>());
       row(".rn", lanes<Op<Ftz, Sat, false>::value>());
-      constexpr Handler directed = lanes<Op<Ftz, Sat, true>::value>();
+      constexpr Handler directed = scalar_lanes<Op<Ftz, Sat, true>::value>();
       row(".rz", rounded<FE_TOWARDZERO, directed>);
       row(".rm", rounded<FE_DOWNWARD, directed>);
       row(".rp", rounded<FE_UPWARD, directed>);

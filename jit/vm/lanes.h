@@ -113,4 +113,45 @@ constexpr Handler lanes() {
   return lanes_of<F>(+F);
 }
 
+// One lane after the other, without a vectorised copy: for what is rare or does not vectorise.
+template <bool Variant, auto F, class R, class... A>
+struct ScalarLoop {
+  template <size_t... I>
+  static void over(Warp& warp, const Instruction& instruction, std::index_sequence<I...>) {
+    loop(warp, instruction, Source<A>(warp, instruction.r[1 + I])...);
+  }
+  static void run(Warp& warp, const Instruction& instruction) {
+    over(warp, instruction, std::index_sequence_for<A...>{});
+  }
+
+ private:
+  static void loop(Warp& warp, const Instruction& instruction, Source<A>... source) {
+    for (uint32_t rest = warp.mask; rest; rest &= rest - 1) {
+      const auto lane = static_cast<uint32_t>(std::countr_zero(rest));
+      if constexpr (Variant)
+        warp.row<RowOf<R>>(instruction.r[0])[lane] = to_row<R>(F(instruction.variant, source.at(lane)...));
+      else
+        warp.row<RowOf<R>>(instruction.r[0])[lane] = to_row<R>(F(source.at(lane)...));
+    }
+  }
+};
+template <auto F, class R, class... A>
+constexpr Handler scalar_lanes_of(R (*)(A...)) {
+  return &ScalarLoop<false, F, R, A...>::run;
+}
+template <auto F, class R, class... A>
+constexpr Handler variant_lanes_of(R (*)(uint8_t, A...)) {
+  return &ScalarLoop<true, F, R, A...>::run;
+}
+// As lanes<f>(), for functions that give a value.
+template <auto F>
+constexpr Handler scalar_lanes() {
+  return scalar_lanes_of<F>(+F);
+}
+// The same with Instruction::variant as f's first argument: one function for what would be several rows' handlers.
+template <auto F>
+constexpr Handler variant_lanes() {
+  return variant_lanes_of<F>(+F);
+}
+
 }  // namespace attest::vm

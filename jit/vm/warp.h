@@ -39,6 +39,7 @@ struct Warp {
   alignas(64) std::array<uint32_t, kLanes> lane_wait{};  // barrier number or member mask that a waiting lane gave
   std::byte* frame = nullptr;          // [lane][frame_bytes]
   uint8_t* frame_initialised = nullptr;
+  uint32_t compared[2] = {0, 0};       // between a comparison and what is done with it (forms_compare.cpp)
   Block* block = nullptr;
   Launch* launch = nullptr;
 
