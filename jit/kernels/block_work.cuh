@@ -34,13 +34,12 @@ struct BlockWork {
 };
 
 // Blocks are numbered with the row tile fastest, then the KV head, the query token and the unit.
-template <int kRows>
+template <int kRowTiles, int kRowsPerBlock>
 __device__ BlockWork block_work(const DecodeArgs& args) {
-  using Shape = BlockShape<kRows>;
   unsigned index = blockIdx.x;
   BlockWork work;
-  work.first_row = static_cast<int>(index % Shape::kRowTiles) * Shape::kRowsPerBlock;
-  index /= Shape::kRowTiles;
+  work.first_row = static_cast<int>(index % kRowTiles) * kRowsPerBlock;
+  index /= kRowTiles;
   work.kv_head = static_cast<int>(index % args.kv_heads);
   index /= args.kv_heads;
   work.query_token = static_cast<int>(index % args.query_tokens);

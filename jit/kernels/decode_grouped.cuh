@@ -26,7 +26,7 @@ __global__ void __launch_bounds__(BlockShape<kRows>::kThreads)
   float* const keys = queries + Shape::kRowsPerBlock * kKeyDim;         // [kTileTokens, kKeyStride]
   float* const values = keys + Shape::kTileTokens * Shape::kKeyStride;  // [kTileTokens, kValueDim]
 
-  const BlockWork work = block_work<kRows>(args);
+  const BlockWork work = block_work<Shape::kRowTiles, Shape::kRowsPerBlock>(args);
   const int lane = threadIdx.x % 32;
   const int warp = threadIdx.x / 32;
   const long long rows = static_cast<long long>(args.kv_heads) * kRows;

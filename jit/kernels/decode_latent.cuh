@@ -28,7 +28,7 @@ __global__ void __launch_bounds__(BlockShape<kRows>::kThreads)
   float* const queries = shared;                                         // [kRowsPerBlock, kWidth]
   float* const tokens = queries + Shape::kRowsPerBlock * Shape::kWidth;  // [kTileTokens, kTokenStride]
 
-  const BlockWork work = block_work<kRows>(args);
+  const BlockWork work = block_work<Shape::kRowTiles, Shape::kRowsPerBlock>(args);
   const int latent_head = work.kv_head;
   const int lane = threadIdx.x % 32;
   const int warp = threadIdx.x / 32;

@@ -17,18 +17,23 @@
 namespace attest {
 namespace {
 
+struct Call {
+  DecodeInputs inputs;
+  DecodePlan plan;
+};
+
 // "trap: ...", "output", "lse", or empty when the kernel passes.
-std::string fault(const KernelSource& source, KernelCache& cache, const DecodeInputs& inputs,
+std::string fault(const KernelSource& source, KernelCache& cache, const Call& call,
                   const VmOptions& options) {
   VmExecutor executor(options);
-  const DecodeOutputs truth = attend(inputs);
+  const DecodeOutputs truth = attend(call.inputs);
   DecodeResult got;
   try {
-    got = decode(executor, cache, source, inputs, {.page_tokens = 16, .page_seed = 9, .splits = 3});
+    got = decode(executor, cache, source, call.inputs, call.plan);
   } catch (const vm::Trap& trap) {
     return std::string("trap: ") + trap.what();
   }
-  const DecodeBounds bounds = error_bounds(inputs, truth, got.arithmetic);
+  const DecodeBounds bounds = error_bounds(call.inputs, truth, got.arithmetic);
   if (!bounds.inconclusive.empty()) throw std::runtime_error(bounds.inconclusive);
   for (Index i = 0; i < got.output.count(); ++i) {
     const double error = std::fabs(static_cast<double>(got.output.data()[i]) - truth.output.data()[i]);
@@ -41,12 +46,18 @@ std::string fault(const KernelSource& source, KernelCache& cache, const DecodeIn
   return "";
 }
 
-// Ragged, padded, paged, with a sequence that is empty and scores that rise; the second one has a window.
-std::vector<DecodeInputs> calls(Family family) {
+// Ragged, padded and paged, with a sequence that is empty and parts that see nothing; with a window; and one
+// part of several tiles whose scores rise, so that tiles are reused and sums rescaled.
+std::vector<Call> calls(Family family) {
   const HeadConfig heads = parse_head_config(family == Family::grouped ? "grouped-h4-g2-k16-v16-bf16"
                                                                        : "latent-h4-l4-b2-c24-r8-bf16");
-  return {random_decode_inputs(heads, parse_problem("cached=70,0,33 pad=3,0,20 query=2 seed=3 data=rising")),
-          random_decode_inputs(heads, parse_problem("cached=70 pad=3 seed=4 mask=causal/window=20/sinks=2"))};
+  const auto call = [&](const char* problem, DecodePlan plan) {
+    return Call{random_decode_inputs(heads, parse_problem(problem)), plan};
+  };
+  return {call("cached=70,0,33 pad=3,0,20 query=2 seed=3", {.page_tokens = 16, .page_seed = 9, .splits = 3}),
+          call("cached=70 pad=3 seed=4 mask=causal/window=20/sinks=2",
+               {.page_tokens = 7, .page_seed = 8, .splits = 2}),
+          call("cached=100 pad=1 seed=5 data=rising", {.page_tokens = 16, .page_seed = 7, .splits = 1})};
 }
 
 const VmOptions kSchedules[] = {
@@ -66,9 +77,9 @@ TEST_P(KernelMutants, AreNoticed) {
   for (const Family family : {Family::grouped, Family::latent}) {
     if (mutant.family && *mutant.family != family) continue;
     faults.clear();
-    for (const DecodeInputs& inputs : calls(family)) {
+    for (const Call& call : calls(family)) {
       for (const VmOptions& options : kSchedules) {
-        if (const std::string found = fault(source, cache, inputs, options); !found.empty())
+        if (const std::string found = fault(source, cache, call, options); !found.empty())
           faults.insert(found);
         if (!faults.empty()) break;
       }
@@ -92,9 +103,9 @@ INSTANTIATE_TEST_SUITE_P(Edit, KernelMutants,
 TEST(KernelMutant, NoneIsFoundInTheKernelsAsTheyAre) {
   KernelCache cache(KernelCache::default_folder());
   for (const Family family : {Family::grouped, Family::latent}) {
-    for (const DecodeInputs& inputs : calls(family)) {
+    for (const Call& call : calls(family)) {
       for (const VmOptions& options : kSchedules) {
-        EXPECT_EQ(fault(KernelSource::embedded(), cache, inputs, options), "") << name(family);
+        EXPECT_EQ(fault(KernelSource::embedded(), cache, call, options), "") << name(family);
       }
     }
   }
