@@ -56,6 +56,7 @@ struct ArithmeticPlan {
   bool fused_exponent =
       true;  // exponent argument is fma(score, c, -max) with the rounded max [a = 4]; else [a = 6]
   bool flush_to_zero = false;
+  int step_products = 16;  // products that a tensor-core step sums (8 where hardware halves a k of 16)
   // What sharpens or widens the bound beyond that; the defaults are safe for any kernel of the kind above.
   Index dot_chain = 0;            // scalar_f32: roundings that a product of a score passes through; 0: the
                                   // number of products (a query that is scaled first counts as one more)

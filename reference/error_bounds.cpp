@@ -90,6 +90,11 @@ bool is_stored(Format format, double value) {
   const auto single = static_cast<float>(value);
   if (static_cast<double>(single) != value) return false;
   if (format == Format::bf16) return (std::bit_cast<std::uint32_t>(single) & 0xffff) == 0;
+  // f16 keeps 10 fraction bits, and multiples of 2^-24 below its normal numbers.
+  const double size = std::fabs(value);
+  if (format == Format::f16 && size >= 0x1p-14) {
+    return size <= 65504 && (std::bit_cast<std::uint64_t>(value) & ((std::uint64_t{1} << 42) - 1)) == 0;
+  }
   return format == Format::f32 || round_to(format, value) == value;
 }
 
@@ -121,7 +126,8 @@ class Bounds {
     const auto n = static_cast<double>(inputs.heads.key_dim + inputs.heads.rope_dim);
     products_ = n;
     if (a_.tensor_core) {
-      const auto steps = [](int width) { return (width + 15) / 16; };
+      const int k = plan.step_products;
+      const auto steps = [k](int width) { return (width + k - 1) / k; };
       dot_factor_ = a_.g * (steps(inputs.heads.key_dim) + steps(inputs.heads.rope_dim));
     } else {
       dot_factor_ = gamma(plan.dot_chain > 0 ? plan.dot_chain : static_cast<Index>(n));
@@ -296,7 +302,8 @@ std::string Bounds::keys(Index place) {
   if (!(row_.total <= 0.25))
     return "T = " + text(row_.total) + " (error of the weights), expected at most 0.25";
 
-  const Index steps_a_tile = (std::min(tile, scores_.tokens()) + 15) / 16;
+  const Index k = plan_.step_products;
+  const Index steps_a_tile = (std::min(tile, scores_.tokens()) + k - 1) / k;
   const Index steps = std::min<Index>(static_cast<Index>(count), steps_a_tile * tiles);
   const double chain =
       static_cast<double>(plan_.value_chain > 0 ? plan_.value_chain : static_cast<Index>(count));
@@ -545,6 +552,7 @@ void check(const DecodeInputs& inputs, const DecodeOutputs& truth, const Arithme
   at_least("dot_chain", static_cast<double>(plan.dot_chain), 0);
   at_least("value_chain", static_cast<double>(plan.value_chain), 0);
   at_least("fraction_bits", plan.fraction_bits, 1);
+  at_least("step_products", plan.step_products, 1);
   at_least("tanh_error", plan.tanh_error, 0);
   if (found.empty()) {
     const auto batch = static_cast<Index>(inputs.sequences.size());

@@ -75,7 +75,7 @@ Formulas formulas(const OneRow& row, const ArithmeticPlan& plan) {
     }
     s[j] = row.scale * dot;
     const auto width = static_cast<double>(d);
-    const double factor = tensor ? std::ceil(width / 16) * g
+    const double factor = tensor ? std::ceil(width / plan.step_products) * g
                                  : gamma(plan.dot_chain > 0 ? static_cast<double>(plan.dot_chain) : width);
     sig[j] = factor * (A + W) * row.scale;
     if (!tensor) sig[j] += row.scale * 2 * width * unit * (1 + factor);
@@ -111,7 +111,7 @@ Formulas formulas(const OneRow& row, const ArithmeticPlan& plan) {
   double Z = 0, o = 0, B = 0;
   for (std::size_t j = 0; j < L; ++j) Z += std::exp(s[j] - top);
   for (std::size_t j = 0; j < L; ++j) o += std::exp(s[j] - top) / Z * row.values[j];
-  const double value_steps = std::ceil(std::min(tile, n) / 16) * tiles;
+  const double value_steps = std::ceil(std::min(tile, n) / plan.step_products) * tiles;
   const double value_sum = tensor ? std::min(n, value_steps) * g
                                   : gamma(plan.value_chain > 0 ? static_cast<double>(plan.value_chain) : n);
   const double g_l =
@@ -181,6 +181,7 @@ std::vector<ArithmeticPlan> plans() {
       ArithmeticPlan plan;
       if (tensor) plan.dot = ArithmeticPlan::Dot::tensor_core;
       plan.fraction_bits = pick(0, 2) == 0 ? 25 : 23;
+      plan.step_products = pick(14, 3) == 0 ? 8 : 16;
       plan.splits = splits[pick(1, 3)];
       plan.tile_tokens = tiles[pick(2, 4)];
       plan.sum_chain = chains[pick(3, 3)];

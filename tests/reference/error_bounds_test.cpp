@@ -470,6 +470,11 @@ TEST(ErrorBounds, EachPreconditionThatFailsIsInconclusive) {
   // Inputs that are not stored numbers, NaN, formats without a derivation.
   EXPECT_EQ(why_not(one_head({1}, {{1}}, {0.1}), scalar),
             "input 0.1 is not a number of the storage format bf16");
+  EXPECT_EQ(why_not(one_head({1}, {{1}}, {1 + 0x1p-11}, 1.0, Format::f16), scalar),
+            "input 1.00048828125 is not a number of the storage format f16");
+  EXPECT_EQ(why_not(one_head({1}, {{1}}, {0x1p-25}, 1.0, Format::f16), scalar),
+            "input 2.9802322387695312e-08 is not a number of the storage format f16");
+  EXPECT_EQ(why_not(one_head({1}, {{1 + 0x1p-10}}, {0x1p-24}, 1.0, Format::f16), scalar), "");
   EXPECT_NE(why_not(one_head({1}, {{std::nan("")}}, {1}), scalar).find("the truth itself is not finite"),
             std::string::npos);
   EXPECT_NE(why_not(one_head({1}, {{1}}, {1}, 1.0, Format::f64), scalar).find("storage f64"),
@@ -509,6 +514,8 @@ TEST(ErrorBounds, ArgumentsThatMakeNoSenseAreRefused) {
             "error_bounds: plan: value_chain -1: expected 0 or more");
   EXPECT_EQ(why([](ArithmeticPlan& p) { p.fraction_bits = 0; }),
             "error_bounds: plan: fraction_bits 0: expected 1 or more");
+  EXPECT_EQ(why([](ArithmeticPlan& p) { p.step_products = 0; }),
+            "error_bounds: plan: step_products 0: expected 1 or more");
   EXPECT_EQ(why([](ArithmeticPlan& p) { p.tanh_error = std::nan(""); }),
             "error_bounds: plan: tanh_error nan: expected 0 or more");
   EXPECT_EQ(refusal([&] { error_bounds(inputs, {}, {}); }),
