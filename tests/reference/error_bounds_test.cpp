@@ -311,6 +311,10 @@ SimulatedKernel any_kernel(std::uint64_t seed, bool tensor, Format storage) {
   kernel.reversed = pick(10, 2) == 0;
   kernel.natural_partials = pick(11, 2) == 0;
   kernel.zeros_align = pick(12, 2) == 0;
+  if (pick(15, 3) == 0) {
+    kernel.plan.step_products = 8;
+    kernel.plan.fraction_bits = 24;
+  }
   const double errors[] = {-1, 0, 1};
   kernel.function_error = errors[pick(13, 3)];
   kernel.random_errors = pick(14, 2) == 0;

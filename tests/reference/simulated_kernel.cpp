@@ -63,8 +63,8 @@ class Simulation {
   std::uint64_t draws_ = 0;
 };
 
-// One tensor-core step: sum + a . b over up to 16 products; everything is cut off at plan.fraction_bits below
-// the largest exponent, added exactly, and cut off to float.
+// One tensor-core step: sum + a . b over up to plan.step_products (at most 16) products; everything is cut
+// off at plan.fraction_bits below the largest exponent, added exactly, and cut off to float.
 float Simulation::step(const double* a, const double* b, Index count, float sum) const {
   const auto exponent = [](double x) { return x == 0 ? -126 : std::max(std::ilogb(x), -126); };
   int largest = sum == 0 ? -1000 : exponent(static_cast<double>(sum));
@@ -84,7 +84,9 @@ float Simulation::step(const double* a, const double* b, Index count, float sum)
 
 float Simulation::dot(const double* query, const double* key, Index width, float sum) const {
   if (plan_.dot == ArithmeticPlan::Dot::tensor_core) {
-    for (Index i = 0; i < width; i += 16) sum = step(query + i, key + i, std::min<Index>(16, width - i), sum);
+    for (Index i = 0; i < width; i += plan_.step_products) {
+      sum = step(query + i, key + i, std::min<Index>(plan_.step_products, width - i), sum);
+    }
     return sum;
   }
   std::vector<float> lanes(static_cast<std::size_t>(kernel_.dot_lanes), 0.0f);
@@ -163,9 +165,9 @@ Simulation::Partial Simulation::split(const std::vector<Index>& tokens, Index fi
       }
     }
     for (std::size_t i = 0; tensor && i < width; ++i) {
-      for (Index start = tile_first; start < tile_end; start += 16) {
+      for (Index start = tile_first; start < tile_end; start += plan_.step_products) {
         double p[16], v[16];
-        const Index steps = std::min<Index>(16, tile_end - start);
+        const Index steps = std::min<Index>(plan_.step_products, tile_end - start);
         for (Index k = 0; k < steps; ++k) {
           p[k] = weights[static_cast<std::size_t>(start - tile_first + k)];
           v[k] = row_.value_row(start + k)[i];
