@@ -371,7 +371,7 @@ void resolve_local(Warp& warp, const Instruction& instruction, const LaneAddress
     else if (!all_set(flags, bytes))
       bad |= 1u << lane;
   }
-  if (bad && warp.launch->options->check_memory)
+  if (bad && warp.launch->options->check_memory && !instruction.memory.call_parameter)
     explain.fail(Rule::uninitialised, bad, "local memory offset " + std::to_string(addresses.at[std::countr_zero(bad)]) +
                                                ": some of these bytes were never written");
   out.together = out.consecutive = out.same = false;
@@ -400,10 +400,8 @@ void resolve_param(Warp& warp, const Instruction& instruction, const LaneAddress
 
 // --- dispatch -------------------------------------------------------------------------------------------------------------
 
-// `lanes` of the warp in a space that is not generic; addresses are relative to that space.
-void resolve_space(Warp& warp, const Instruction& instruction, Space space, LaneAddresses& addresses, uint32_t lanes,
-                   uint32_t bytes, Touch touch, Resolved& out) {
-  if (observed(warp)) notify(warp, instruction, space, addresses, bytes, touch, lanes);
+void resolve_unobserved(Warp& warp, const Instruction& instruction, Space space, LaneAddresses& addresses, uint32_t lanes,
+                        uint32_t bytes, Touch touch, Resolved& out) {
   switch (space) {
     case Space::global: return resolve_buffers(warp, instruction, addresses, lanes, bytes, touch, false, out);
     case Space::constant: return resolve_buffers(warp, instruction, addresses, lanes, bytes, touch, true, out);
@@ -413,6 +411,18 @@ void resolve_space(Warp& warp, const Instruction& instruction, Space space, Lane
     default: break;
   }
   trap(warp, instruction, Rule::wrong_space, lanes, "an access to a space that has no memory");
+}
+
+// `lanes` of the warp in a space that is not generic; addresses are relative to that space.
+void resolve_space(Warp& warp, const Instruction& instruction, Space space, LaneAddresses& addresses, uint32_t lanes,
+                   uint32_t bytes, Touch touch, Resolved& out) {
+  if (observed(warp)) {  // once it is known to be allowed; resolving changes the addresses
+    const LaneAddresses asked = addresses;
+    resolve_unobserved(warp, instruction, space, addresses, lanes, bytes, touch, out);
+    notify(warp, instruction, space, asked, bytes, touch, lanes);
+  } else {
+    resolve_unobserved(warp, instruction, space, addresses, lanes, bytes, touch, out);
+  }
 }
 
 struct Window {

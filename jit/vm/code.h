@@ -37,6 +37,7 @@ struct MemoryQualifiers {
   Scope scope = Scope::none;
   bool non_coherent = false;      // ld.global.nc
   bool shared_cluster = false;    // .shared::cluster
+  bool call_parameter = false;    // .param of a device function: copied whole, padding included
 };
 
 // Rows are byte offsets into the register file: a predicate's row is one uint32_t (a bit per lane), a row of 16- or 32-bit
@@ -100,7 +101,7 @@ struct FunctionCode {
   uint32_t return_row = kNoRow;  // per lane: the pc to return to, kNoRow while not active
   std::vector<Place> parameters;
   std::vector<Place> results;
-  uint32_t rows_begin = 0, rows_end = 0;    // register file bytes that belong to it
+  std::vector<Place> rows;                  // registers that a recursive call must save
   uint32_t frame_begin = 0, frame_end = 0;  // frame bytes that belong to it, results left out
 };
 

@@ -93,6 +93,8 @@ uint32_t Decoder::temporary(Width width) {
   const uint32_t bytes = std::max(row_bytes(width), 64u);  // a predicate takes a cache line's width of its own
   const uint32_t row = register_bytes_;
   register_bytes_ += bytes;
+  if (current_ < code_.functions.size())
+    code_.functions[current_].rows.push_back({true, width == Width::w64, width == Width::predicate, row, bytes});
   if (register_bytes_ >= kConstantTag) fail("too many registers");
   return row;
 }
@@ -260,6 +262,7 @@ void Decoder::address(const syntax::Operand& operand, Instruction& out) {
   out.immediate = operand.offset;
   out.r[5] = kNoRow;
   Space& space = out.memory.space;
+  out.memory.call_parameter = space == Space::param;  // of a kernel's parameters every byte is there
   if (operand.name.empty()) {
     if (space == Space::param && !in_entry()) space = Space::local;
     return;
@@ -333,7 +336,10 @@ uint32_t Decoder::function_index(std::string_view name) {
 }
 
 uint32_t Decoder::callee_row() {
-  if (code_.callee_row == kNoRow) code_.callee_row = temporary(Width::w32);
+  if (code_.callee_row == kNoRow) {
+    code_.callee_row = temporary(Width::w32);
+    code_.functions[current_].rows.pop_back();  // belongs to the warp, not to a function
+  }
   return code_.callee_row;
 }
 
@@ -538,7 +544,6 @@ void Decoder::function(size_t index) {
   register_bytes_ = static_cast<uint32_t>(align_up(register_bytes_, 256));
   frame_top_ = static_cast<uint32_t>(align_up(code_.frame_bytes, 16));
   FunctionCode info = code_.functions[index];
-  info.rows_begin = register_bytes_;
   info.entry_pc = static_cast<uint32_t>(code_.instructions.size());
   scopes_.clear();
   open_scope();
@@ -562,11 +567,13 @@ void Decoder::function(size_t index) {
     }
   } else {
     for (const syntax::Variable& result : syntax_function.results) info.results.push_back(formal(result));
+    code_.functions[index].rows.clear();  // a result outlives the call
     info.frame_begin = frame_top_;
     for (const syntax::Variable& parameter : syntax_function.parameters) info.parameters.push_back(formal(parameter));
     info.return_row = temporary(Width::w32);
   }
-  code_.functions[index] = info;
+  info.rows = std::move(code_.functions[index].rows);
+  code_.functions[index] = std::move(info);
   for (const syntax::Statement& each : syntax_function.body) statement(each);
   line_ = syntax_function.line;
   Instruction end;  // falling off the end returns
@@ -576,7 +583,6 @@ void Decoder::function(size_t index) {
   const int ret = FormTable::instance().find("ret");
   end.form = static_cast<uint32_t>(ret);
   put(end, "ret (end of " + syntax_function.name + ")");
-  code_.functions[index].rows_end = register_bytes_;
   code_.functions[index].frame_end = code_.frame_bytes;
   resolve_labels();
 }
@@ -710,8 +716,7 @@ void Decoder::finish() {
   place(code_.callee_row);
   for (FunctionCode& function : code_.functions) {
     place(function.return_row);
-    function.rows_begin += base;
-    function.rows_end += base;
+    for (Place& each : function.rows) place(each.at);
     for (Place& each : function.parameters)
       if (each.in_register) place(each.at);
     for (Place& each : function.results)

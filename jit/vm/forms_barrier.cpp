@@ -123,16 +123,21 @@ uint32_t barrier_number(const Warp& warp, const Instruction& instruction) {
   return number;
 }
 
-// bar{.cta}.sync a{, b};  barrier{.cta}.sync{.aligned} a{, b};      PTX ISA: parallel-synchronization-and-communication-instructions-bar
-void sync(Warp& warp, const Instruction& instruction) {
-  const uint32_t lanes = warp.mask;
-  const uint32_t number = barrier_number(warp, instruction);
+// The lanes stay here until settle_barrier() knows where the other lanes of the warp have got.
+void wait_for_warp(Warp& warp, const Instruction& instruction, uint32_t lanes, uint32_t number) {
   const uint32_t skipping = warp.group & ~lanes;
-  const bool whole = lanes == warp.living;
   for (uint32_t rest = lanes; rest; rest &= rest - 1) warp.lane_wait[std::countr_zero(rest)] = number;
   warp.park(skipping, warp.pc);
   warp.park(lanes, pc_of(warp, instruction));
   warp.at_barrier |= lanes;
+}
+
+// bar{.cta}.sync a{, b};  barrier{.cta}.sync{.aligned} a{, b};      PTX ISA: parallel-synchronization-and-communication-instructions-bar
+void sync(Warp& warp, const Instruction& instruction) {
+  const uint32_t lanes = warp.mask;
+  const uint32_t number = barrier_number(warp, instruction);
+  const bool whole = lanes == warp.living;
+  wait_for_warp(warp, instruction, lanes, number);
   if (whole) {
     warp.counted |= lanes;
     arrive(warp, instruction, lanes, number, kLanes);
@@ -146,15 +151,12 @@ void sync(Warp& warp, const Instruction& instruction) {
     arrive(warp, instruction, lanes, number, last ? kLanes - before : static_cast<uint32_t>(std::popcount(lanes)));
     complete(*warp.block, number);
   }
-  // Else settle_barrier() decides once the other lanes of the warp have got somewhere.
 }
 
 // bar{.cta}.arrive a, b;
 void arrive_only(Warp& warp, const Instruction& instruction) {
   const uint32_t number = barrier_number(warp, instruction);
-  if (warp.mask != warp.living && (instruction.variant & kAligned))
-    trap(warp, instruction, Rule::divergent_barrier, warp.mask,
-         "only some of the warp's lanes (of " + lane_list(warp.living) + ") arrive at an aligned barrier");
+  if (warp.mask != warp.living && (instruction.variant & kAligned)) return wait_for_warp(warp, instruction, warp.mask, number);
   arrive(warp, instruction, warp.mask, number,
          warp.mask == warp.living ? kLanes : static_cast<uint32_t>(std::popcount(warp.mask)));
   complete(*warp.block, number);
@@ -223,7 +225,12 @@ bool settle_barrier(Warp& warp) {
   }
   warp.mask = together;
   const uint32_t number = warp.lane_wait[first];
-  warp.counted |= together;
+  if (instruction.variant & kArrive) {  // the whole warp is here: nobody needs to wait
+    for (uint32_t rest = together; rest; rest &= rest - 1) ++warp.lane_pc[std::countr_zero(rest)];
+    warp.at_barrier &= ~together;
+  } else {
+    warp.counted |= together;
+  }
   arrive(warp, instruction, together, number, kLanes);
   complete(*warp.block, number);
   return true;

@@ -1,5 +1,7 @@
 // Branches, calls, returns and exits.
+#include <algorithm>
 #include <cstring>
+#include <vector>
 
 #include "jit/vm/control.h"
 #include "jit/vm/decoder.h"
@@ -98,35 +100,85 @@ void decode_branch_indexed(Decoder& decoder, const syntax::Instruction& in, Inst
 
 // --- calls ----------------------------------------------------------------------------------------------------------------
 
-void copy_place(Warp& warp, uint32_t lane, const Place& from, const Place& to) {
-  const uint64_t frame = uint64_t{lane} * warp.launch->code->frame_bytes;
-  if (from.in_register && to.in_register) {
-    if (from.predicate) {
-      const uint32_t bit = warp.predicate(from.at) >> lane & 1;
-      uint32_t& target = warp.predicate(to.at);
-      target = (target & ~(1u << lane)) | bit << lane;
-    } else if (from.wide) {
-      warp.row<uint64_t>(to.at)[lane] = warp.row<uint64_t>(from.at)[lane];
-    } else {
-      warp.row<uint32_t>(to.at)[lane] = warp.row<uint32_t>(from.at)[lane];
-    }
+uint64_t lane_value(const Warp& warp, uint32_t lane, const Place& place) {
+  if (place.predicate) return warp.predicate(place.at) >> lane & 1;
+  return place.wide ? warp.row<uint64_t>(place.at)[lane] : warp.row<uint32_t>(place.at)[lane];
+}
+void set_lane_value(Warp& warp, uint32_t lane, const Place& place, uint64_t value) {
+  if (place.predicate) {
+    uint32_t& bits = warp.predicate(place.at);
+    bits = (bits & ~(1u << lane)) | static_cast<uint32_t>(value) << lane;
+  } else if (place.wide) {
+    warp.row<uint64_t>(place.at)[lane] = value;
   } else {
-    std::memmove(warp.frame + frame + to.at, warp.frame + frame + from.at, from.bytes);
-    std::memmove(warp.frame_initialised + frame + to.at, warp.frame_initialised + frame + from.at, from.bytes);
+    warp.row<uint32_t>(place.at)[lane] = static_cast<uint32_t>(value);
   }
 }
 
+constexpr size_t kDeepest = 4096;
+
+// A lane enters a function in which it already is: what it has there is kept until the inner call returns.
+void save(Warp& warp, const Instruction& instruction, uint32_t index, uint32_t lane) {
+  const Code& code = *warp.launch->code;
+  const FunctionCode& function = code.functions[index];
+  if (warp.saved[lane].size() >= kDeepest)
+    trap(warp, instruction, Rule::bad_call, 1u << lane, "'" + function.name + "' has called itself " + std::to_string(kDeepest) + " times");
+  SavedCall& saved = warp.saved[lane].emplace_back();
+  saved.function = index;
+  for (const Place& row : function.rows) saved.registers.push_back(lane_value(warp, lane, row));
+  const uint64_t from = uint64_t{lane} * code.frame_bytes + function.frame_begin;
+  const uint64_t bytes = function.frame_end - function.frame_begin;
+  saved.frame.assign(warp.frame + from, warp.frame + from + bytes);
+  saved.frame_initialised.assign(warp.frame_initialised + from, warp.frame_initialised + from + bytes);
+}
+void restore(Warp& warp, uint32_t index, uint32_t lane) {
+  if (warp.saved[lane].empty() || warp.saved[lane].back().function != index) return;
+  const Code& code = *warp.launch->code;
+  const FunctionCode& function = code.functions[index];
+  const SavedCall& saved = warp.saved[lane].back();
+  for (size_t i = 0; i < function.rows.size(); ++i) set_lane_value(warp, lane, function.rows[i], saved.registers[i]);
+  const uint64_t to = uint64_t{lane} * code.frame_bytes + function.frame_begin;
+  std::copy(saved.frame.begin(), saved.frame.end(), warp.frame + to);
+  std::copy(saved.frame_initialised.begin(), saved.frame_initialised.end(), warp.frame_initialised + to);
+  warp.saved[lane].pop_back();
+}
+
+// Passes a lane's arguments. They are taken before anything of the callee changes: it may be the caller itself.
 void enter(Warp& warp, const Instruction& instruction, const CallSite& call, uint32_t index, uint32_t lanes) {
   const Code& code = *warp.launch->code;
   const FunctionCode& function = code.functions[index];
   uint32_t* back = warp.row<uint32_t>(function.return_row);
+  std::vector<std::byte> bytes;
+  std::vector<uint8_t> initialised;
+  std::vector<uint64_t> values(call.arguments.size());
   for (uint32_t rest = lanes; rest; rest &= rest - 1) {
     const auto lane = static_cast<uint32_t>(std::countr_zero(rest));
-    if (back[lane] != kNoRow)
-      trap(warp, instruction, Rule::bad_call, 1u << lane, "'" + function.name + "' calls itself: recursion is not modelled");
-    std::memset(warp.frame_initialised + uint64_t{lane} * code.frame_bytes + function.frame_begin, 0,
-                function.frame_end - function.frame_begin);
-    for (size_t i = 0; i < call.arguments.size(); ++i) copy_place(warp, lane, call.arguments[i], function.parameters[i]);
+    const uint64_t frame = uint64_t{lane} * code.frame_bytes;
+    bytes.clear();
+    initialised.clear();
+    for (size_t i = 0; i < call.arguments.size(); ++i) {
+      const Place& from = call.arguments[i];
+      if (from.in_register) {
+        values[i] = lane_value(warp, lane, from);
+      } else {
+        const uint64_t at = frame + from.at;
+        bytes.insert(bytes.end(), warp.frame + at, warp.frame + at + from.bytes);
+        initialised.insert(initialised.end(), warp.frame_initialised + at, warp.frame_initialised + at + from.bytes);
+      }
+    }
+    if (back[lane] != kNoRow) save(warp, instruction, index, lane);
+    std::memset(warp.frame_initialised + frame + function.frame_begin, 0, function.frame_end - function.frame_begin);
+    size_t taken = 0;
+    for (size_t i = 0; i < call.arguments.size(); ++i) {
+      const Place& to = function.parameters[i];
+      if (to.in_register) {
+        set_lane_value(warp, lane, to, values[i]);
+      } else {
+        std::copy_n(bytes.begin() + static_cast<std::ptrdiff_t>(taken), to.bytes, warp.frame + frame + to.at);
+        std::copy_n(initialised.begin() + static_cast<std::ptrdiff_t>(taken), to.bytes, warp.frame_initialised + frame + to.at);
+        taken += to.bytes;
+      }
+    }
     back[lane] = warp.pc;
   }
 }
@@ -181,7 +233,17 @@ void take_results(Warp& warp, const Instruction& instruction) {
   for (uint32_t rest = warp.mask; rest; rest &= rest - 1) {
     const auto lane = static_cast<uint32_t>(std::countr_zero(rest));
     const FunctionCode& function = code.functions[callee[lane]];
-    for (size_t i = 0; i < call.results.size(); ++i) copy_place(warp, lane, function.results[i], call.results[i]);
+    const uint64_t frame = uint64_t{lane} * code.frame_bytes;
+    for (size_t i = 0; i < call.results.size(); ++i) {
+      const Place& from = function.results[i];
+      const Place& to = call.results[i];
+      if (to.in_register) {
+        set_lane_value(warp, lane, to, lane_value(warp, lane, from));
+      } else {
+        std::memmove(warp.frame + frame + to.at, warp.frame + frame + from.at, from.bytes);
+        std::memmove(warp.frame_initialised + frame + to.at, warp.frame_initialised + frame + from.at, from.bytes);
+      }
+    }
   }
 }
 
@@ -242,6 +304,7 @@ void return_lanes(Warp& warp, const Instruction& instruction) {
     const auto lane = static_cast<uint32_t>(std::countr_zero(left));
     warp.lane_pc[lane] = back[lane];
     back[lane] = kNoRow;
+    restore(warp, instruction.list, lane);
     if (callee) callee[lane] = instruction.list;
   }
   warp.park(rest, warp.pc);

@@ -12,7 +12,7 @@ namespace attest::vm {
 namespace {
 
 constexpr uint32_t kNever = kNoRow;  // no pc
-constexpr uint64_t kSlice = 1 << 14;  // warp-instructions before somebody else gets a turn
+constexpr uint64_t kSlice = 512;  // warp-instructions before somebody else gets a turn: short, for those who spin
 
 // Runs warp.group from warp.pc until it must regroup or `steps` instructions are done. Returns the instructions done.
 template <bool kObserved>

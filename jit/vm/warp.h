@@ -22,6 +22,14 @@ namespace attest::vm {
 struct Block;
 struct Launch;
 
+// What a recursive call saved of a function, to be put back when it returns.
+struct SavedCall {
+  uint32_t function = 0;
+  std::vector<uint64_t> registers;
+  std::vector<std::byte> frame;
+  std::vector<uint8_t> frame_initialised;
+};
+
 struct Warp {
   std::byte* registers = nullptr;  // [row][lane], code.h
   uint32_t mask = 0;               // lanes that execute the current instruction: the group's, minus a false guard
@@ -39,6 +47,7 @@ struct Warp {
   alignas(64) std::array<uint32_t, kLanes> lane_wait{};  // barrier number or member mask that a waiting lane gave
   std::byte* frame = nullptr;          // [lane][frame_bytes]
   uint8_t* frame_initialised = nullptr;
+  std::array<std::vector<SavedCall>, kLanes> saved;
   uint32_t compared[2] = {0, 0};       // between a comparison and what is done with it (forms_compare.cpp)
   Block* block = nullptr;
   Launch* launch = nullptr;
