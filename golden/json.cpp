@@ -85,7 +85,7 @@ class Parser {
       skip_space();
       const size_t key_at = at_;
       if (at_ >= text_.size() || text_[at_] != '"') fail("expected a quoted key");
-      charge_element(sizeof(JsonObject::value_type));
+      charge_element(sizeof(JsonMember));
       std::string key = parse_string();
       budget_.charge(key.size() + 96);  // the copy in `seen` with its node and bucket
       if (!seen.insert(key).second) {
@@ -95,7 +95,7 @@ class Parser {
       skip_space();
       if (!take(':')) fail("expected ':' after key " + in_quotes(key));
       JsonValue value = parse_value(depth + 1);
-      members.emplace_back(std::move(key), std::move(value));
+      members.push_back({std::move(key), std::move(value)});
       skip_space();
     } while (take(','));
     if (!take('}')) fail("expected ',' or '}' in an object");
@@ -255,8 +255,8 @@ const JsonValue* JsonValue::find(std::string_view key) const {
   const JsonObject* members = object();
   if (members == nullptr) return nullptr;
   const auto member =
-      std::find_if(members->begin(), members->end(), [&](const auto& entry) { return entry.first == key; });
-  return member == members->end() ? nullptr : &member->second;
+      std::find_if(members->begin(), members->end(), [&](const auto& entry) { return entry.key == key; });
+  return member == members->end() ? nullptr : &member->value;
 }
 
 JsonValue parse_json(std::string_view text, const std::string& path, AllocationBudget& budget,

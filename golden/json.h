@@ -6,7 +6,6 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <variant>
 #include <vector>
 
@@ -16,7 +15,8 @@ namespace attest::golden {
 
 struct JsonValue;
 using JsonArray = std::vector<JsonValue>;
-using JsonObject = std::vector<std::pair<std::string, JsonValue>>;  // in the file's order, keys distinct
+struct JsonMember;
+using JsonObject = std::vector<JsonMember>;  // in the file's order, keys distinct
 
 struct JsonNumber {
   double value = 0;
@@ -36,6 +36,11 @@ struct JsonValue {
 
   // The member called `key` of an object; null when this is no object or has no such member.
   const JsonValue* find(std::string_view key) const;
+};
+
+struct JsonMember {
+  std::string key;
+  JsonValue value;
 };
 
 // Parses `text` whole (RFC 8259, no extensions, at most 64 levels deep). Throws CheckpointError naming

@@ -239,10 +239,10 @@ class Reader {
 
   // A descriptor is crc, stored size, size; with or without a signature, with 32-bit or 64-bit sizes.
   uint64_t descriptor_end(const Record& record, uint64_t at, uint64_t directory_at) const {
-    for (const uint64_t signature : {4, 0}) {
+    for (const uint64_t signature : {uint64_t{4}, uint64_t{0}}) {
       if (signature == 4 && (directory_at - at < 4 || load<uint32_t>(at) != kDescriptor)) continue;
       const uint64_t fields = at + signature;
-      for (const uint64_t width : {8, 4}) {
+      for (const uint64_t width : {uint64_t{8}, uint64_t{4}}) {
         if (directory_at < fields || directory_at - fields < 4 + 2 * width) continue;
         const auto number = [&](uint64_t where) {
           return width == 8 ? load<uint64_t>(where) : uint64_t{load<uint32_t>(where)};
