@@ -1,4 +1,4 @@
-// The check is written so that NaN fails: an element passes only when `error <= bound` holds.
+// The check is written so that NaN fails: an element passes only when error <= bound.
 #include "reference/compare.h"
 
 #include <cmath>

@@ -65,6 +65,7 @@ TEST(Compare, NothingProvesNothing) {
 
 TEST(Compare, MostlyZerosAreMistrustedButAFailureAmongThemFails) {
   EXPECT_EQ(compare_all({0, 0, 1}, {0, 0, 1}, {.absolute = 1e-3}).verdict, Verdict::mistrusted);
+  EXPECT_EQ(compare_all({0, 0, 1}, {0, 0, 1}, {.absolute = 0}).verdict, Verdict::mistrusted);
   EXPECT_EQ(compare_all({0, 0, 1, 1}, {0, 0, 1, 1}, {.absolute = 1e-3}).verdict, Verdict::passed);
   EXPECT_EQ(compare_all({0, 0.5, 1}, {0, 0, 1}, {.absolute = 1e-3}).verdict, Verdict::failed);
   EXPECT_EQ(compare_all({-0.0, 0, 1}, {0, -0.0, 1}, {.absolute = 0}).zeros, 2);
