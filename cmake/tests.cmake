@@ -1,5 +1,5 @@
-# attest_add_test(NAME SOURCES a_test.cpp ... LIBRARIES lib ... LABELS unit [TIMEOUT seconds]): one GoogleTest binary, each of its
-# tests an entry of ctest. Labels: unit (seconds), vm (runs PTX), jit (needs NVRTC), property, gpu (skips with a reason).
+# attest_add_test(NAME SOURCES a_test.cpp ... LIBRARIES lib ... LABELS unit ... [TIMEOUT seconds]): one GoogleTest binary, each of its
+# tests an entry of ctest. Labels: unit (seconds), vm (runs PTX), jit (needs NVRTC), property, slow, gpu (skips with a reason).
 function(attest_add_test name)
   cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;LIBRARIES;LABELS" ${ARGN})
   find_package(GTest REQUIRED)
@@ -11,6 +11,9 @@ function(attest_add_test name)
     set(ARG_TIMEOUT 300)
   endif()
   gtest_discover_tests(${name} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR} DISCOVERY_TIMEOUT 60
-                       PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT}
-                       ENVIRONMENT "ATTEST_CACHE=${CMAKE_BINARY_DIR}/kernel-cache")
+                       PROPERTIES TIMEOUT ${ARG_TIMEOUT} ENVIRONMENT "ATTEST_CACHE=${CMAKE_BINARY_DIR}/kernel-cache")
+  # gtest_discover_tests takes lists apart, so labels are set in a file of their own, which ctest reads after the discovered tests.
+  set(labels ${CMAKE_CURRENT_BINARY_DIR}/${name}_labels.cmake)
+  file(WRITE ${labels} "set_tests_properties(\${${name}_TESTS} PROPERTIES LABELS \"${ARG_LABELS}\")\n")
+  set_property(DIRECTORY APPEND PROPERTY TEST_INCLUDE_FILES ${labels})
 endfunction()
