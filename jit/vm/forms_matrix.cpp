@@ -299,6 +299,7 @@ void decode_multiply(Decoder& decoder, const syntax::Instruction& in, Instructio
                                                 : 'w',
          "C", rows);
   out.variant = static_cast<uint8_t>(number);
+  out.r[0] = rows[0];  // having an operand tells it from bar.warp.sync, which orders memory
   out.list = decoder.list(rows);
 }
 
@@ -379,6 +380,7 @@ void decode_matrices(Decoder& decoder, const syntax::Instruction& in, Instructio
   }
   std::vector<uint32_t> rows;
   append(decoder, in.operands[loads ? 0 : 1], out.count, loads ? 'W' : 'w', "tile", rows);
+  out.r[0] = rows[0];  // as above
   out.list = decoder.list(rows);
   decoder.address(in.operands[loads ? 1 : 0], out);
 }
