@@ -146,8 +146,10 @@ def install_stand_ins():
 
 @contextlib.contextmanager
 def arithmetic_in(dtype):
-    """Inside, model code that asks for float32 gets `dtype`."""
+    """Inside, model code that asks for float32 gets `dtype`, and code that asks for autocasting to something shorter gets none."""
     saved = torch.Tensor.to, torch.Tensor.float, torch.Tensor.type, torch.get_default_dtype()
+    saved_autocast = torch.autocast, torch.cuda.amp.autocast
+    torch.autocast = torch.cuda.amp.autocast = lambda *arguments, **named: contextlib.nullcontext()
 
     def replaced(value):
         return dtype if value is torch.float32 else value
@@ -164,6 +166,7 @@ def arithmetic_in(dtype):
         yield
     finally:
         torch.Tensor.to, torch.Tensor.float, torch.Tensor.type = saved[:3]
+        torch.autocast, torch.cuda.amp.autocast = saved_autocast
         torch.set_default_dtype(saved[3])
 
 

@@ -109,7 +109,8 @@ std::vector<Fit> fitting_variants(const ReleasedLayout& layout, const ConfigFiel
 std::string named_variant(const ConfigFields& fields) {
   std::string name = fields.text_or({"attention_variant"}, "");
   std::replace(name.begin(), name.end(), '_', '-');
-  if (name == "gqa" && fields.count({"n_head"}) == fields.count({"group_size"})) return "mqa";
+  if (name == "gqa" && fields.count({"n_head", "num_attention_heads"}) == fields.count({"group_size"}))
+    return "mqa";
   return name;
 }
 
@@ -140,13 +141,15 @@ AttentionConfig find_attention(const ReleasedLayout& layout, const ConfigFields&
                                const Checkpoint& checkpoint, const std::string& asked) {
   const std::string named = asked.empty() ? named_variant(fields) : asked;
   if (!named.empty()) return named_attention(layout, fields, checkpoint, named);
+  const std::vector<std::string> candidates = layout.candidates(fields);
+  if (candidates.size() == 1) return named_attention(layout, fields, checkpoint, candidates.front());
   std::vector<Fit> fits = fitting_variants(layout, fields, checkpoint);
   if (fits.size() > 1 && std::any_of(fits.begin(), fits.end(), [](const Fit& fit) { return fit.shapes; })) {
     std::erase_if(fits, [](const Fit& fit) { return !fit.shapes; });
   }
   if (fits.empty()) {
     fields.fail("no attention variant has the tensors that layer 0 has and the fields of this file; tried " +
-                joined(layout.candidates(fields)));
+                joined(candidates));
   }
   if (fits.size() > 1) {
     std::vector<std::string> names;
