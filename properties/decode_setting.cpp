@@ -27,10 +27,12 @@ CallLayout layout_of(const Problem& problem) {
   return {.page_tokens = problem.page_tokens, .page_seed = problem.seed, .splits = problem.splits};
 }
 
-bool query_sees(const MaskSpec& mask, Index cached, Index query_tokens, Index padding, Index query, Index key) {
+bool query_sees(const MaskSpec& mask, Index cached, Index query_tokens, Index padding, Index query,
+                Index key) {
   const Index position = cached - query_tokens + query;
   const bool early_enough = !mask.causal || key <= position;
-  const bool near_enough = mask.window == 0 || position - key < mask.window || key - padding < mask.sink_tokens;
+  const bool near_enough =
+      mask.window == 0 || position - key < mask.window || key - padding < mask.sink_tokens;
   return key >= padding && early_enough && near_enough;
 }
 
@@ -49,7 +51,8 @@ BoundedRun run_bounded(KernelUnderTest& kernel, const DecodeInputs& inputs, cons
 
 Tensor<double> sum(const Tensor<double>& a, const Tensor<double>& b) {
   if (a.shape() != b.shape()) {
-    throw std::invalid_argument("sum: shape " + shape_text(a.shape()) + " and shape " + shape_text(b.shape()));
+    throw std::invalid_argument("sum: shape " + shape_text(a.shape()) + " and shape " +
+                                shape_text(b.shape()));
   }
   Tensor<double> total = a;
   std::transform(total.data(), total.data() + total.count(), b.data(), total.data(), std::plus<>());

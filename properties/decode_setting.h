@@ -1,4 +1,5 @@
-// What the laws about decode calls share: a problem's inputs and layout, and a kernel's run next to the truth and its bounds.
+// What the laws about decode calls share: a problem's inputs and layout, and a kernel's run next to the truth
+// and its bounds.
 #pragma once
 
 #include "properties/judge.h"
@@ -9,17 +10,18 @@
 
 namespace attest {
 
-// What a kernel is specialised on for this layer: its own family's decode form, or keys and values written out per row
-// where the family has no kernel (factored).
+// What a kernel is specialised on for this layer: its own family's decode form, or keys and values written
+// out per row where the family has no kernel (factored).
 HeadConfig kernel_heads(const AttentionConfig& config, Format storage);
 
 // Random inputs of the problem's data family for kernel_heads().
 DecodeInputs inputs_of(const Problem& problem);
 CallLayout layout_of(const Problem& problem);
 
-// True when query token t of T, with S tokens cached and p of them padding, sees key s; written from MaskSpec's
-// definition, for laws that state an expected value themselves.
-bool query_sees(const MaskSpec& mask, Index cached, Index query_tokens, Index padding, Index query, Index key);
+// True when query token t of T, with S tokens cached and p of them padding, sees key s; written from
+// MaskSpec's definition, for laws that state an expected value themselves.
+bool query_sees(const MaskSpec& mask, Index cached, Index query_tokens, Index padding, Index query,
+                Index key);
 
 // Fields that only layers have, at their defaults.
 Problem decode_level(Problem problem);
@@ -35,7 +37,8 @@ BoundedRun run_bounded(KernelUnderTest& kernel, const DecodeInputs& inputs, cons
 // a + b, element by element; the shapes must agree.
 Tensor<double> sum(const Tensor<double>& a, const Tensor<double>& b);
 
-// |a - b| within both runs' bounds, for outputs and log-sum-exp: what rounding alone can make of two runs of one value.
+// |a - b| within both runs' bounds, for outputs and log-sum-exp: what rounding alone can make of two runs of
+// one value.
 void within_both(Judge& judge, const std::string& what, const BoundedRun& a, const BoundedRun& b);
 
 // Same bits in outputs and log-sum-exp.

@@ -57,7 +57,8 @@ class JitKernel : public KernelUnderTest {
                               : schedule == 1 ? vm::Schedule::serial
                                               : vm::Schedule::shuffled;
     vm_->options().seed = schedule;
-    // A kernel that loops for ever is a fault, and shrinking must see it soon: no case needs a hundredth of this.
+    // A kernel that loops for ever is a fault, and shrinking must see it soon: no case needs a hundredth of
+    // this.
     vm_->options().instruction_budget = std::uint64_t{1} << 30;
   }
 
@@ -71,7 +72,9 @@ class JitKernel : public KernelUnderTest {
 }  // namespace
 
 KernelFactory jit_kernels(std::string device, std::shared_ptr<KernelCache> cache, KernelSource source) {
-  return [=]() -> std::unique_ptr<KernelUnderTest> { return std::make_unique<JitKernel>(device, cache, source); };
+  return [=]() -> std::unique_ptr<KernelUnderTest> {
+    return std::make_unique<JitKernel>(device, cache, source);
+  };
 }
 
 }  // namespace attest

@@ -1,4 +1,5 @@
-// The kernels of jit/kernels, compiled at run time and run on the virtual machine or a GPU, as a kernel under test.
+// The kernels of jit/kernels, compiled at run time and run on the virtual machine or a GPU, as a kernel under
+// test.
 #pragma once
 
 #include <memory>
@@ -10,8 +11,9 @@
 
 namespace attest {
 
-// A factory for verify(): every call makes a kernel with its own executor on `device` ("vm", "cuda", "auto"); all share
-// `cache`, which must outlive them. Throws NotAvailable from the factory when the device is not there.
+// A factory for verify(): every call makes a kernel with its own executor on `device` ("vm", "cuda", "auto");
+// all share `cache`, which must outlive them. Throws NotAvailable from the factory when the device is not
+// there.
 KernelFactory jit_kernels(std::string device, std::shared_ptr<KernelCache> cache, KernelSource source);
 
 }  // namespace attest

@@ -11,12 +11,13 @@ namespace attest {
 
 class Judge {
  public:
-  // |got - want| <= bounds, element by element. Shapes are [B, T, rows, element] or [B, T, rows]; further shapes get
-  // plain axis names.
-  void within(std::string_view what, const Tensor<double>& got, const Tensor<double>& want, const Tensor<double>& bounds,
-              std::string source);
+  // |got - want| <= bounds, element by element. Shapes are [B, T, rows, element] or [B, T, rows]; further
+  // shapes get plain axis names.
+  void within(std::string_view what, const Tensor<double>& got, const Tensor<double>& want,
+              const Tensor<double>& bounds, std::string source);
   // |got - want| <= tolerance * max(|want|, floor): an identity in double precision.
-  void identical_to(double tolerance, std::string_view what, const Tensor<double>& got, const Tensor<double>& want);
+  void identical_to(double tolerance, std::string_view what, const Tensor<double>& got,
+                    const Tensor<double>& want);
   // The same bits (NaN never). Agreement on zeros is not mistrusted here: the law is about the bits.
   void same_bits(std::string_view what, const Tensor<double>& got, const Tensor<double>& want);
   // A statement that is not a comparison of tensors.

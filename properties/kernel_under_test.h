@@ -1,4 +1,5 @@
-// What a law may ask of a kernel: run a decode call, laid out in memory in a given way, and say how it computes.
+// What a law may ask of a kernel: run a decode call, laid out in memory in a given way, and say how it
+// computes.
 #pragma once
 
 #include <cstdint>
@@ -11,8 +12,8 @@
 
 namespace attest {
 
-// The kernel broke a rule of the device while it ran (trap of the virtual machine, write outside a buffer, launch
-// failure). Laws count it as a violation.
+// The kernel broke a rule of the device while it ran (trap of the virtual machine, write outside a buffer,
+// launch failure). Laws count it as a violation.
 struct KernelFault : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
@@ -22,11 +23,11 @@ struct CallLayout {
   Index page_tokens = 0;        // tokens a page; 0: one page holds a sequence
   std::uint64_t page_seed = 0;  // order of the pages in memory
   int splits = 1;               // parts of each sequence's cache
-  // Fill everything that the kernel must not read with NaN: padding, page tails, pages of nobody, results. Otherwise
-  // with zeros.
+  // Fill everything that the kernel must not read with NaN: padding, page tails, pages of nobody, results.
+  // Otherwise with zeros.
   bool poison = true;
-  // How lanes and warps interleave on the virtual machine; 0 lockstep, 1 serial, else shuffled by this seed. A GPU
-  // ignores it.
+  // How lanes and warps interleave on the virtual machine; 0 lockstep, 1 serial, else shuffled by this seed.
+  // A GPU ignores it.
   std::uint64_t schedule = 0;
 };
 

@@ -36,9 +36,11 @@ struct Law {
   std::string_view sentence;  // what it says, to a reader who knows attention
   std::string_view formula;   // the same in symbols
   Subjects subjects;
-  bool layer_level;  // speaks of a layer with weights (also of its gated and no-scale forms), not of a decode call alone
+  bool layer_level;  // speaks of a layer with weights (also of its gated and no-scale forms), not of a decode
+                     // call alone
   bool (*applies)(const VariantInfo& variant);
-  // The problem with everything at its default that the law does not look at, moved into the law's domain. Idempotent.
+  // The problem with everything at its default that the law does not look at, moved into the law's domain.
+  // Idempotent.
   Problem (*narrow)(Problem problem);
   LawOutcome (*check)(const LawContext& context, const Problem& problem);
 };

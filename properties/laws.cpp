@@ -9,15 +9,24 @@ namespace attest {
 
 std::span<const Law> laws() {
   static const std::vector<Law> kLaws = {
-      law_rows::kernel_agreement(),         law_rows::exact_probes(),
-      law_rows::translation_equivariance(), law_rows::absorption_equivalence(),
-      law_rows::tensor_parallel_equivalence(), law_rows::split_invariance(),
-      law_rows::page_invariance(),          law_rows::padding_poison(),
-      law_rows::determinism(),              law_rows::batch_invariance(),
-      law_rows::empty_sequence(),           law_rows::merge_associativity(),
-      law_rows::lse_shift(),                law_rows::key_permutation(),
-      law_rows::key_duplication(),          law_rows::gqa_expansion(),
-      law_rows::power_of_two_scaling(),     law_rows::query_token_independence(),
+      law_rows::kernel_agreement(),
+      law_rows::exact_probes(),
+      law_rows::translation_equivariance(),
+      law_rows::absorption_equivalence(),
+      law_rows::tensor_parallel_equivalence(),
+      law_rows::split_invariance(),
+      law_rows::page_invariance(),
+      law_rows::padding_poison(),
+      law_rows::determinism(),
+      law_rows::batch_invariance(),
+      law_rows::empty_sequence(),
+      law_rows::merge_associativity(),
+      law_rows::lse_shift(),
+      law_rows::key_permutation(),
+      law_rows::key_duplication(),
+      law_rows::gqa_expansion(),
+      law_rows::power_of_two_scaling(),
+      law_rows::query_token_independence(),
       law_rows::saturated_window(),
   };
   return kLaws;

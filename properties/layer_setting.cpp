@@ -50,8 +50,8 @@ std::vector<Projected> project_all(const AttentionConfig& config, const Weights&
   return projected;
 }
 
-DecodeInputs call_of(const AttentionConfig& config, const Weights& weights, const std::vector<Projected>& sequences,
-                     const Problem& problem, Format storage) {
+DecodeInputs call_of(const AttentionConfig& config, const Weights& weights,
+                     const std::vector<Projected>& sequences, const Problem& problem, Format storage) {
   const auto form = factored(config) ? materialised_inputs : decode_inputs;
   DecodeInputs call = form(config, weights, sequences, problem.query_tokens, problem.mask, storage);
   if (storage != Format::f64) call.scale = round_to(Format::f32, call.scale);  // as kernels take it
@@ -119,7 +119,8 @@ Problem layer_level(Problem problem) {
   for (std::size_t b = 0; b < problem.cached_tokens.size(); ++b) {
     // Query tokens are real ones: a padding token has no hidden state.
     problem.cached_tokens[b] = std::clamp(problem.cached_tokens[b], problem.query_tokens, kMostTokens);
-    problem.left_padding[b] = std::min(problem.left_padding[b], problem.cached_tokens[b] - problem.query_tokens);
+    problem.left_padding[b] =
+        std::min(problem.left_padding[b], problem.cached_tokens[b] - problem.query_tokens);
   }
   return problem;
 }

@@ -1,4 +1,5 @@
-// Layouts are small_config() with other head counts and widths; which counts a variant allows, problems() says.
+// Layouts are small_config() with other head counts and widths; which counts a variant allows, problems()
+// says.
 #include "properties/layouts.h"
 
 #include <algorithm>
@@ -42,15 +43,18 @@ AttentionConfig fewest_heads(const AttentionConfig& config) {
 
 std::vector<AttentionConfig> layouts(std::string_view variant_name) {
   const AttentionConfig small = small_config(variant_name);
-  AttentionConfig fewest = with_widths(fewest_heads(small), {.hidden = 6, .nope = 4, .rope = 4, .value = 4, .latent = 4, .rank = 2});
+  AttentionConfig fewest = with_widths(
+      fewest_heads(small), {.hidden = 6, .nope = 4, .rope = 4, .value = 4, .latent = 4, .rank = 2});
   if (fewest.key_rank > 0) fewest.key_rank = fewest.value_rank = 1;
-  const AttentionConfig eight =
-      with_widths(with_heads(small, 8, 2), {.hidden = 32, .nope = 32, .rope = 16, .value = 32, .latent = 64, .rank = 16});
-  // Three heads a group and widths that no power of two divides; 17 heads on one KV head cross a tile of 16 rows.
+  const AttentionConfig eight = with_widths(
+      with_heads(small, 8, 2), {.hidden = 32, .nope = 32, .rope = 16, .value = 32, .latent = 64, .rank = 16});
+  // Three heads a group and widths that no power of two divides; 17 heads on one KV head cross a tile of 16
+  // rows.
   const int groups = fewest.query_heads;
   const bool one_group = small.kv_heads == 1 && small.latent_heads <= 1;
-  const AttentionConfig odd = with_widths(with_heads(small, one_group ? 17 : 3 * std::max(groups, 2), 3),
-                                          {.hidden = 20, .nope = 10, .rope = 6, .value = 22, .latent = 34, .rank = 12});
+  const AttentionConfig odd =
+      with_widths(with_heads(small, one_group ? 17 : 3 * std::max(groups, 2), 3),
+                  {.hidden = 20, .nope = 10, .rope = 6, .value = 22, .latent = 34, .rank = 12});
   std::vector<AttentionConfig> found = {fewest, small, eight, odd};
   std::stable_sort(found.begin(), found.end(), [](const AttentionConfig& a, const AttentionConfig& b) {
     return layout_size(a) < layout_size(b);
@@ -60,8 +64,8 @@ std::vector<AttentionConfig> layouts(std::string_view variant_name) {
 
 double layout_size(const AttentionConfig& config) {
   const int latent = config.latent_heads * config.latent_dim;
-  return config.query_heads * (config.nope_dim + config.rope_dim + config.value_dim) + latent + config.hidden +
-         config.query_rank + config.key_rank + config.value_rank;
+  return config.query_heads * (config.nope_dim + config.rope_dim + config.value_dim) + latent +
+         config.hidden + config.query_rank + config.key_rank + config.value_rank;
 }
 
 }  // namespace attest

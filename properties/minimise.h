@@ -13,13 +13,13 @@ struct ShrinkLimits {
 };
 
 struct Minimised {
-  Problem problem;      // fails, and is no more complex than where the walk began
-  int evaluations = 0;  // of `fails`
-  bool complete = true; // false: a limit ended the walk before every step had been tried
+  Problem problem;       // fails, and is no more complex than where the walk began
+  int evaluations = 0;   // of `fails`
+  bool complete = true;  // false: a limit ended the walk before every step had been tried
 };
 
-// `narrow` moves a problem into a law's domain (identity where there is no law); `fails` is asked of narrowed problems
-// only, and holds for narrow(failing).
+// `narrow` moves a problem into a law's domain (identity where there is no law); `fails` is asked of narrowed
+// problems only, and holds for narrow(failing).
 Minimised minimise(const Problem& failing, const std::function<Problem(Problem)>& narrow,
                    const std::function<bool(const Problem&)>& fails, const ShrinkLimits& limits = {});
 

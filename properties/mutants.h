@@ -12,7 +12,8 @@
 
 namespace attest {
 
-// An edit of the device code, the defects in other projects that it stands for, and the law that must refute it.
+// An edit of the device code, the defects in other projects that it stands for, and the law that must refute
+// it.
 struct Mutant {
   KernelMutant edit;
   std::string_view models;   // "flashinfer #942, #945; ..."
@@ -20,19 +21,20 @@ struct Mutant {
   std::string_view variant;  // on which it is tried
 };
 
-// Those of kernel_mutants(), in their order, and further ones. Throws std::logic_error when one of kernel_mutants() has no
-// row here: a mutant without a law is a hole.
+// Those of kernel_mutants(), in their order, and further ones. Throws std::logic_error when one of
+// kernel_mutants() has no row here: a mutant without a law is a hole.
 std::vector<Mutant> mutants();
 // Throws std::invalid_argument listing the names.
 Mutant find_mutant(std::string_view name);
 
 struct MutantOptions {
-  std::vector<std::string> names;  // empty: all
-  int cases = 40;                  // tried at most for each mutant and law
+  std::vector<std::string> names = {};  // empty: all
+  int cases = 40;                       // tried at most for each mutant and law
   std::uint64_t seed = 1;
   int jobs = 0;
   ShrinkLimits shrink = {.evaluations = 60, .seconds = 4};
-  // A kernel factory for edited sources; throws CompileError from the kernel's first call when they do not compile.
+  // A kernel factory for edited sources; throws CompileError from the kernel's first call when they do not
+  // compile.
   std::function<KernelFactory(const KernelSource&)> kernel;
   KernelSource source;  // to be edited
 };
@@ -52,7 +54,8 @@ struct MutantRow {
 // Called after every mutant, one call at a time.
 using MutantCallback = std::function<void(int done, int total, const MutantRow&)>;
 
-// The law of the mutant's row is tried first; when it sees nothing, all others, so that a survivor is one that no law sees.
+// The law of the mutant's row is tried first; when it sees nothing, all others, so that a survivor is one
+// that no law sees.
 std::vector<MutantRow> run_mutants(const MutantOptions& options, const MutantCallback& progress = {});
 
 }  // namespace attest

@@ -25,7 +25,8 @@ RoundingBounds rounding_bounds(const DecodeInputs& inputs, Format storage, doubl
   const HeadConfig& heads = inputs.heads;
   const bool latent = heads.family == Family::latent;
   const Index batch = std::ssize(inputs.sequences), queries = inputs.query_tokens, rows = heads.rows();
-  RoundingBounds bounds{Tensor<double>{batch, queries, rows, heads.value_dim}, Tensor<double>{batch, queries, rows}, ""};
+  RoundingBounds bounds{Tensor<double>{batch, queries, rows, heads.value_dim},
+                        Tensor<double>{batch, queries, rows}, ""};
   const bool stored = storage != Format::f64;
   if (!stored && rotation_error == 0) return bounds;
   if (!(rotation_error <= 0.02)) {
@@ -33,7 +34,8 @@ RoundingBounds rounding_bounds(const DecodeInputs& inputs, Format storage, doubl
     return bounds;
   }
   const FormatInfo& format = info(storage);
-  const Rounding rounding{stored ? format.unit_roundoff() : 0, stored ? format.smallest_subnormal() : 0, format.largest};
+  const Rounding rounding{stored ? format.unit_roundoff() : 0, stored ? format.smallest_subnormal() : 0,
+                          format.largest};
   const double scale_error = stored ? 0x1p-24 : 0;
   const auto too_large = [&](double x) { return !(std::abs(x) < rounding.largest); };
 
@@ -52,10 +54,12 @@ RoundingBounds rounding_bounds(const DecodeInputs& inputs, Format storage, doubl
         const double* query = inputs.queries.data() + place * heads.key_dim;
         std::vector<double> weights, moves;
         double largest_score = -INFINITY;
-        const auto add = [&](const double* q, const double* k, Index width, bool rotated, double& score, double& move) {
+        const auto add = [&](const double* q, const double* k, Index width, bool rotated, double& score,
+                             double& move) {
           double query_square = 0, key_square = 0;
           for (Index i = 0; i < width; ++i) {
-            if (too_large(q[i]) || too_large(k[i])) bounds.inconclusive = "a value leaves the range of " + std::string(name(storage));
+            if (too_large(q[i]) || too_large(k[i]))
+              bounds.inconclusive = "a value leaves the range of " + std::string(name(storage));
             score += q[i] * k[i];
             move += rounding.product(q[i], k[i]) * (1 + scale_error) + scale_error * std::abs(q[i] * k[i]);
             query_square += q[i] * q[i];
@@ -69,7 +73,8 @@ RoundingBounds rounding_bounds(const DecodeInputs& inputs, Format storage, doubl
               score, move);
           if (latent) {
             const Index query_head = heads.query_head_of_row(static_cast<int>(row));
-            add(inputs.rope_queries.data() + ((b * queries + t) * heads.query_heads + query_head) * heads.rope_dim,
+            add(inputs.rope_queries.data() +
+                    ((b * queries + t) * heads.query_heads + query_head) * heads.rope_dim,
                 cache.rope_keys.data() + s * heads.rope_dim, heads.rope_dim, true, score, move);
           }
           score *= inputs.scale;
@@ -82,17 +87,22 @@ RoundingBounds rounding_bounds(const DecodeInputs& inputs, Format storage, doubl
         for (double& weight : weights) sum += weight = std::exp(weight - largest_score);
         for (std::size_t j = 0; j < seen.size(); ++j) moved += (weights[j] /= sum) * moves[j];
         if (!(moved < 0.5)) {
-          bounds.inconclusive = "storage rounding moves the weights by " + std::to_string(moved) + ", expected below 0.5";
+          bounds.inconclusive =
+              "storage rounding moves the weights by " + std::to_string(moved) + ", expected below 0.5";
           return bounds;
         }
         bounds.lse.data()[place] = -std::log1p(-moved);
         for (Index i = 0; i < heads.value_dim; ++i) {
-          const auto value = [&](std::size_t j) { return values.data()[(seen[j] * heads.kv_heads + head) * heads.value_dim + i]; };
+          const auto value = [&](std::size_t j) {
+            return values.data()[(seen[j] * heads.kv_heads + head) * heads.value_dim + i];
+          };
           double mean = 0, error = 0;
           for (std::size_t j = 0; j < seen.size(); ++j) mean += weights[j] * value(j);
           for (std::size_t j = 0; j < seen.size(); ++j) {
-            error += weights[j] * (moves[j] * std::abs(value(j) - mean) + (1 + moves[j]) * rounding.error(value(j)));
-            if (too_large(value(j))) bounds.inconclusive = "a value leaves the range of " + std::string(name(storage));
+            error += weights[j] *
+                     (moves[j] * std::abs(value(j) - mean) + (1 + moves[j]) * rounding.error(value(j)));
+            if (too_large(value(j)))
+              bounds.inconclusive = "a value leaves the range of " + std::string(name(storage));
           }
           bounds.output.data()[place * heads.value_dim + i] = error / (1 - moved);
         }

@@ -1,4 +1,5 @@
-// One mutant after another, each verified in the way a user would: the law, the shrunk repro line, the line again.
+// One mutant after another, each verified in the way a user would: the law, the shrunk repro line, the line
+// again.
 #include <chrono>
 
 #include "properties/law.h"
@@ -19,8 +20,8 @@ VerifyOptions options_for(const MutantOptions& options, const KernelFactory& ker
 }
 
 // The first failing row of the laws, if any.
-std::optional<VerifyRow> first_failure(VerifyOptions options, const Mutant& mutant, std::vector<std::string> law_names,
-                                       int& cases) {
+std::optional<VerifyRow> first_failure(VerifyOptions options, const Mutant& mutant,
+                                       std::vector<std::string> law_names, int& cases) {
   options.variants = {std::string(mutant.variant)};
   options.laws = std::move(law_names);
   const VerifyReport report = verify(options);
@@ -38,7 +39,8 @@ MutantRow try_mutant(const MutantOptions& options, const Mutant& mutant) {
   row.models = mutant.models;
   const KernelFactory kernel = options.kernel(mutant.edit.apply(options.source));
   VerifyOptions verify_options = options_for(options, kernel);
-  std::optional<VerifyRow> failure = first_failure(verify_options, mutant, {std::string(mutant.law)}, row.cases);
+  std::optional<VerifyRow> failure =
+      first_failure(verify_options, mutant, {std::string(mutant.law)}, row.cases);
   if (!failure) {
     std::vector<std::string> others;
     for (const Law& law : laws()) {

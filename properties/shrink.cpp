@@ -12,16 +12,22 @@ namespace {
 // Ranks of what has no natural size; 0 is the simplest.
 int rank_of(DataFamily family) {
   switch (family) {
-    case DataFamily::constant_values: return 0;
-    case DataFamily::one_hot: return 1;
-    case DataFamily::dyadic: return 2;
-    case DataFamily::normal: return 3;
-    default: return 4;
+    case DataFamily::constant_values:
+      return 0;
+    case DataFamily::one_hot:
+      return 1;
+    case DataFamily::dyadic:
+      return 2;
+    case DataFamily::normal:
+      return 3;
+    default:
+      return 4;
   }
 }
 int rank_of(Format format) { return format == Format::f32 ? 0 : 1; }
 int rank_of(const MaskSpec& mask) {
-  return (mask.causal ? 0 : 1) + (mask.window > 0 ? 1 : 0) + (mask.sink_tokens > 0 ? 1 : 0) + (mask.softcap > 0 ? 1 : 0);
+  return (mask.causal ? 0 : 1) + (mask.window > 0 ? 1 : 0) + (mask.sink_tokens > 0 ? 1 : 0) +
+         (mask.softcap > 0 ? 1 : 0);
 }
 
 // Collects the steps that are valid and simpler.
@@ -114,7 +120,8 @@ void lengths(const Problem& from, Steps& steps) {
     if (window >= 1 && window < from.mask.window) steps.attempt([&](Problem& p) { p.mask.window = window; });
   }
   for (Index sinks : {Index{1}, from.mask.sink_tokens - 1}) {
-    if (sinks >= 1 && sinks < from.mask.sink_tokens) steps.attempt([&](Problem& p) { p.mask.sink_tokens = sinks; });
+    if (sinks >= 1 && sinks < from.mask.sink_tokens)
+      steps.attempt([&](Problem& p) { p.mask.sink_tokens = sinks; });
   }
   for (Index page : {Index{16}, Index{4}, Index{1}, from.page_tokens / 2}) {
     if (page >= 1 && page < from.page_tokens) steps.attempt([&](Problem& p) { p.page_tokens = page; });
@@ -122,7 +129,8 @@ void lengths(const Problem& from, Steps& steps) {
 }
 
 void data(const Problem& from, Steps& steps) {
-  for (DataFamily family : {DataFamily::constant_values, DataFamily::one_hot, DataFamily::dyadic, DataFamily::normal}) {
+  for (DataFamily family :
+       {DataFamily::constant_values, DataFamily::one_hot, DataFamily::dyadic, DataFamily::normal}) {
     if (rank_of(family) < rank_of(from.data)) steps.attempt([&](Problem& p) { p.data = family; });
   }
   for (std::uint64_t seed : {std::uint64_t{0}, std::uint64_t{1}, from.seed % 10, from.seed / 10}) {

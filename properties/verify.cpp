@@ -39,8 +39,8 @@ AttentionConfig config_named(const std::string& variant) {
   return config;
 }
 
-// The pairs that mean something: the law speaks of the variant, has a subject here, and, for a gated or no-scale form, is
-// about layers.
+// The pairs that mean something: the law speaks of the variant, has a subject here, and, for a gated or
+// no-scale form, is about layers.
 std::vector<Pair> pairs_of(const VerifyOptions& options) {
   std::vector<std::string> variant_list = options.variants.empty() ? variant_names() : options.variants;
   std::vector<std::string> law_list = options.laws;
@@ -54,12 +54,14 @@ std::vector<Pair> pairs_of(const VerifyOptions& options) {
       const Law& law = find_law(law_name);
       const bool has_subject = law.subjects.reference || (law.subjects.kernel && options.kernel);
       const bool plain = !config.gated && !config.unscaled;
-      if (has_subject && law.applies(info(config.variant)) && (plain || law.layer_level)) pairs.push_back({&law, variant});
+      if (has_subject && law.applies(info(config.variant)) && (plain || law.layer_level))
+        pairs.push_back({&law, variant});
     }
   }
   if (pairs.empty()) {
-    throw std::invalid_argument("verify: none of the laws " + words::join(law_list, ", ") + " says anything of " +
-                                words::join(variant_list, ", ") + (options.kernel ? "" : " without a kernel"));
+    throw std::invalid_argument("verify: none of the laws " + words::join(law_list, ", ") +
+                                " says anything of " + words::join(variant_list, ", ") +
+                                (options.kernel ? "" : " without a kernel"));
   }
   return pairs;
 }
@@ -86,7 +88,8 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-void show(VerifyRow& row, const Pair& pair, const std::string& device, const Problem& problem, const LawOutcome& outcome) {
+void show(VerifyRow& row, const Pair& pair, const std::string& device, const Problem& problem,
+          const LawOutcome& outcome) {
   row.repro = repro_line({std::string(pair.law->name), device, problem});
   row.text = outcome.text;
   row.head_config = outcome.head_config;
@@ -129,7 +132,8 @@ class Run {
 
   VerifyReport run() {
     const unsigned machine = std::max(1U, std::thread::hardware_concurrency());
-    const std::size_t jobs = std::min(options_.jobs > 0 ? static_cast<std::size_t>(options_.jobs) : machine, pairs_.size());
+    const std::size_t jobs =
+        std::min(options_.jobs > 0 ? static_cast<std::size_t>(options_.jobs) : machine, pairs_.size());
     std::vector<std::thread> threads;
     for (std::size_t job = 1; job < jobs; ++job) threads.emplace_back([this] { work(); });
     work();
@@ -176,7 +180,8 @@ class Run {
         show_smallest(row, pair, context, device, problem, outcome);
         break;
       }
-      if (outcome.verdict != Verdict::passed && ++row.mistrusted_cases == 1) show(row, pair, device, problem, outcome);
+      if (outcome.verdict != Verdict::passed && ++row.mistrusted_cases == 1)
+        show(row, pair, device, problem, outcome);
     }
     conclude(row);
     row.seconds = seconds_since(start);
@@ -249,14 +254,16 @@ VerifyReport verify_one(const VerifyOptions& options, const ProgressCallback& pr
   const LawOutcome outcome = check_law(law, {.kernel = kernel.get()}, problem);
   add(row, outcome);
   if (outcome.verdict == Verdict::failed) row.status = RowStatus::failed;
-  if (outcome.verdict == Verdict::mistrusted || outcome.verdict == Verdict::inconclusive) row.mistrusted_cases = 1;
+  if (outcome.verdict == Verdict::mistrusted || outcome.verdict == Verdict::inconclusive)
+    row.mistrusted_cases = 1;
   if (outcome.skipped.empty() && outcome.verdict != Verdict::passed) {
     show(row, {&law, variant}, report.device, problem, outcome);
   }
   conclude(row);
   row.seconds = seconds_since(start);
   report.rows.push_back(std::move(row));
-  if (progress) progress({.rows_done = 1, .rows_total = 1, .cases_done = 1, .cases_total = 1, .row = &report.rows[0]});
+  if (progress)
+    progress({.rows_done = 1, .rows_total = 1, .cases_done = 1, .cases_total = 1, .row = &report.rows[0]});
   return report;
 }
 
@@ -268,7 +275,8 @@ std::string_view name(RowStatus status) {
 }
 
 int VerifyReport::count(RowStatus status) const {
-  return static_cast<int>(std::count_if(rows.begin(), rows.end(), [&](const VerifyRow& row) { return row.status == status; }));
+  return static_cast<int>(
+      std::count_if(rows.begin(), rows.end(), [&](const VerifyRow& row) { return row.status == status; }));
 }
 
 Index VerifyReport::cases() const {
@@ -278,7 +286,8 @@ Index VerifyReport::cases() const {
 }
 
 VerifyReport verify(const VerifyOptions& options, const ProgressCallback& progress) {
-  if (options.cases < 1) throw std::invalid_argument("cases " + std::to_string(options.cases) + ": expected 1 or more");
+  if (options.cases < 1)
+    throw std::invalid_argument("cases " + std::to_string(options.cases) + ": expected 1 or more");
   if (!options.repro.empty()) return verify_one(options, progress);
   return Run(options, progress).run();
 }
@@ -303,7 +312,8 @@ ReproLine parse_repro_line(std::string_view line) {
     (law ? repro.law : repro.device) = word.substr(word.find('=') + 1);
     has_device = has_device || device;
   }
-  if (repro.law.empty()) throw std::invalid_argument("repro line: expected law=NAME among its words, found none");
+  if (repro.law.empty())
+    throw std::invalid_argument("repro line: expected law=NAME among its words, found none");
   find_law(repro.law);
   repro.problem = parse_problem(rest);
   return repro;

@@ -14,15 +14,15 @@
 namespace attest {
 
 struct VerifyOptions {
-  std::vector<std::string> variants;  // names as in variant_names(); empty: all of them
-  std::vector<std::string> laws;      // names as in laws(); empty: all of them
-  int cases = 12;                     // for every pair; the first are the smallest
-  std::uint64_t seed = 1;             // the same seed gives the same cases, whatever the number of jobs
-  int jobs = 0;                       // threads; 0: as many as the machine runs at once
-  KernelFactory kernel;               // makes one kernel a thread; empty: the reference is the only subject
-  std::string repro;                  // not empty: only the case of this line
-  ShrinkLimits shrink;                // for each failing pair
-  double shrink_seconds = 45;         // for all failing pairs together
+  std::vector<std::string> variants = {};  // names as in variant_names(); empty: all of them
+  std::vector<std::string> laws = {};      // names as in laws(); empty: all of them
+  int cases = 12;                          // for every pair; the first are the smallest
+  std::uint64_t seed = 1;                  // the same seed gives the same cases, whatever the number of jobs
+  int jobs = 0;                            // threads; 0: as many as the machine runs at once
+  KernelFactory kernel = {};   // makes one kernel a thread; empty: the reference is the only subject
+  std::string repro = {};      // not empty: only the case of this line
+  ShrinkLimits shrink = {};    // for each failing pair
+  double shrink_seconds = 45;  // for all failing pairs together
 };
 
 enum class RowStatus { passed, failed, skipped, mistrusted };
@@ -43,7 +43,7 @@ struct VerifyRow {
 };
 
 struct VerifyReport {
-  std::string device;  // "vm", "cuda", "reference"
+  std::string device;           // "vm", "cuda", "reference"
   std::vector<VerifyRow> rows;  // variants in the table's order; for each, laws in theirs
   int count(RowStatus status) const;
   Index cases() const;
@@ -57,9 +57,9 @@ struct VerifyProgress {
 };
 using ProgressCallback = std::function<void(const VerifyProgress&)>;
 
-// A row passes when no case fails and at least one is trusted. Throws std::invalid_argument for unknown names (listing the
-// known ones), for a line that does not parse, and when no law says anything of the chosen variants; passes on what the
-// kernel factory and the compiler throw.
+// A row passes when no case fails and at least one is trusted. Throws std::invalid_argument for unknown names
+// (listing the known ones), for a line that does not parse, and when no law says anything of the chosen
+// variants; passes on what the kernel factory and the compiler throw.
 VerifyReport verify(const VerifyOptions& options, const ProgressCallback& progress = {});
 
 // "law=split-invariance device=vm variant=mlra-4 ... seed=7"

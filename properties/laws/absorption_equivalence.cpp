@@ -1,4 +1,5 @@
-// Absorbing the up-projections into queries and outputs changes nothing: the decode form equals the materialised layer.
+// Absorbing the up-projections into queries and outputs changes nothing: the decode form equals the
+// materialised layer.
 #include "properties/laws/table.h"
 #include "properties/layer_setting.h"
 
@@ -13,8 +14,8 @@ LawOutcome check(const LawContext& context, const Problem& problem) {
   Tensor<double> decoded;
   if (info(layer.config.variant).family == Family::factored) {
     decoded = finish(layer.config, layer.weights, projected,
-                     attend(factored_inputs(layer.config, layer.weights, projected, problem.query_tokens, problem.mask,
-                                            Format::f64))
+                     attend(factored_inputs(layer.config, layer.weights, projected, problem.query_tokens,
+                                            problem.mask, Format::f64))
                          .output);
   } else {
     decoded = finish(layer.config, layer.weights, projected,
@@ -29,8 +30,8 @@ LawOutcome check(const LawContext& context, const Problem& problem) {
     judge.inconclusive(run.inconclusive);
     return judge.take();
   }
-  judge.within("decode form through the kernel against materialised: layer output", run.output, want, run.bounds,
-               "storage rounding and kernel rounding, through |W_UV| and |W_O|");
+  judge.within("decode form through the kernel against materialised: layer output", run.output, want,
+               run.bounds, "storage rounding and kernel rounding, through |W_UV| and |W_O|");
   return judge.take();
 }
 
@@ -43,14 +44,16 @@ Problem narrow(Problem problem) {
 }  // namespace
 
 Law absorption_equivalence() {
-  return {.name = "absorption-equivalence",
-          .sentence = "the decode form, with up-projections absorbed, equals the layer with keys and values written out",
-          .formula = "W_O W_UV attend(W_UK^T q, c) = W_O attend(q, W_UK c, W_UV c)",
-          .subjects = {.reference = true, .kernel = true},
-          .layer_level = true,
-          .applies = every_variant,
-          .narrow = narrow,
-          .check = check};
+  return {
+      .name = "absorption-equivalence",
+      .sentence =
+          "the decode form, with up-projections absorbed, equals the layer with keys and values written out",
+      .formula = "W_O W_UV attend(W_UK^T q, c) = W_O attend(q, W_UK c, W_UV c)",
+      .subjects = {.reference = true, .kernel = true},
+      .layer_level = true,
+      .applies = every_variant,
+      .narrow = narrow,
+      .check = check};
 }
 
 }  // namespace attest::law_rows

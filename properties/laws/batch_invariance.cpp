@@ -30,8 +30,9 @@ LawOutcome check(const LawContext& context, const Problem& problem) {
 Problem narrow(Problem problem) {
   problem = decode_level(problem);
   if (problem.batch() == 1) {
-    problem.cached_tokens.push_back(problem.cached_tokens[0] == problem.query_tokens ? 2 * problem.query_tokens + 1
-                                                                                     : problem.query_tokens);
+    problem.cached_tokens.push_back(problem.cached_tokens[0] == problem.query_tokens
+                                        ? 2 * problem.query_tokens + 1
+                                        : problem.query_tokens);
     problem.left_padding.push_back(0);
   }
   return problem;

@@ -9,8 +9,8 @@ namespace attest::law_rows {
 namespace {
 
 // Judges the rows that see nothing by the mask's own definition.
-void judge_rows(Judge& judge, const std::string& who, const DecodeInputs& inputs, const Tensor<double>& output,
-                const Tensor<double>& lse) {
+void judge_rows(Judge& judge, const std::string& who, const DecodeInputs& inputs,
+                const Tensor<double>& output, const Tensor<double>& lse) {
   for (Index b = 0; b < std::ssize(inputs.sequences); ++b) {
     const SequenceCache& cache = inputs.sequences[static_cast<std::size_t>(b)];
     const Index cached = cache.keys.size(0);
@@ -20,14 +20,17 @@ void judge_rows(Judge& judge, const std::string& who, const DecodeInputs& inputs
         sees_any = sees_any || query_sees(inputs.mask, cached, inputs.query_tokens, cache.left_padding, t, s);
       }
       for (Index row = 0; row < inputs.heads.rows(); ++row) {
-        const std::string where = "[batch " + std::to_string(b) + ", query " + std::to_string(t) + ", row " + std::to_string(row);
+        const std::string where =
+            "[batch " + std::to_string(b) + ", query " + std::to_string(t) + ", row " + std::to_string(row);
         const double got = lse(b, t, row);
         if (sees_any) {
-          judge.require(std::isfinite(got), who + " log-sum-exp" + where + "]: got " + std::to_string(got) + ", want a finite number");
+          judge.require(std::isfinite(got), who + " log-sum-exp" + where + "]: got " + std::to_string(got) +
+                                                ", want a finite number");
           continue;
         }
         judge.require(got == -std::numeric_limits<double>::infinity(),
-                      who + " log-sum-exp" + where + "]: got " + std::to_string(got) + ", want -infinity: the row sees nothing");
+                      who + " log-sum-exp" + where + "]: got " + std::to_string(got) +
+                          ", want -infinity: the row sees nothing");
         for (Index i = 0; i < inputs.heads.value_dim; ++i) {
           const double value = output(b, t, row, i);
           judge.require(value == 0, who + " output" + where + ", element " + std::to_string(i) + "]: got " +

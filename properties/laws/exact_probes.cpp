@@ -1,5 +1,6 @@
-// Inputs whose result is known in closed form: q = 0 gives the mean of V and ln n; one key far above all others gives its
-// value; constant V gives that value; dyadic scores and small integers give exact powers of two.
+// Inputs whose result is known in closed form: q = 0 gives the mean of V and ln n; one key far above all
+// others gives its value; constant V gives that value; dyadic scores and small integers give exact powers of
+// two.
 #include <cmath>
 #include <numbers>
 
@@ -11,7 +12,8 @@ namespace {
 
 void fill(Tensor<double>& tensor, double value) { std::fill_n(tensor.data(), tensor.count(), value); }
 
-// Scores come from element 0 of the part that is not a value: the rotated part, or the keys of the grouped family.
+// Scores come from element 0 of the part that is not a value: the rotated part, or the keys of the grouped
+// family.
 void lift_key(DecodeInputs& inputs, Index sequence, Index key) {
   // 2^n * 2^n * scale >= 40, so that all other keys together weigh less than 2^-50.
   const double height = std::exp2(std::ceil(0.5 * std::log2(40 / inputs.scale)));
@@ -72,7 +74,8 @@ DecodeOutputs lifted_truth(const DecodeInputs& inputs, const std::vector<Index>&
     if (key < 0) continue;
     const Tensor<double>& values = heads.family == Family::latent ? cache.keys : cache.values;
     for (Index t = 0; t < inputs.query_tokens; ++t) {
-      if (!query_sees(inputs.mask, cache.keys.size(0), inputs.query_tokens, cache.left_padding, t, key)) continue;
+      if (!query_sees(inputs.mask, cache.keys.size(0), inputs.query_tokens, cache.left_padding, t, key))
+        continue;
       for (Index row = 0; row < heads.rows(); ++row) {
         const Index head = row / (heads.rows() / heads.kv_heads);
         for (Index i = 0; i < heads.value_dim; ++i) {
@@ -94,7 +97,8 @@ double relative_tolerance(const DecodeOutputs& truth, Index longest, Index split
   for (double lse : truth.lse.elements()) {
     if (std::isfinite(lse)) score = std::max(score, std::abs(lse));
   }
-  const double bits = score * std::numbers::log2e + std::log2(std::max<double>(2, static_cast<double>(longest)));
+  const double bits =
+      score * std::numbers::log2e + std::log2(std::max<double>(2, static_cast<double>(longest)));
   return 1e-6 + 2 * std::numbers::ln2 * 7 * 0x1p-24 * bits;
 }
 
@@ -134,8 +138,8 @@ LawOutcome check(const LawContext& context, const Problem& problem) {
       for (Index b = 0; b < problem.batch(); ++b) {
         const Index cached = problem.cached_tokens[static_cast<std::size_t>(b)];
         if (cached == 0) continue;
-        lifted[static_cast<std::size_t>(b)] = static_cast<Index>((problem.seed + static_cast<std::uint64_t>(b)) %
-                                                                 static_cast<std::uint64_t>(cached));
+        lifted[static_cast<std::size_t>(b)] = static_cast<Index>(
+            (problem.seed + static_cast<std::uint64_t>(b)) % static_cast<std::uint64_t>(cached));
         lift_key(inputs, b, lifted[static_cast<std::size_t>(b)]);
       }
     }
@@ -161,7 +165,8 @@ LawOutcome check(const LawContext& context, const Problem& problem) {
 
 Law exact_probes() {
   return {.name = "exact-probes",
-          .sentence = "where the result is known in closed form, reference and kernel give it almost to the last bit",
+          .sentence =
+              "where the result is known in closed form, reference and kernel give it almost to the last bit",
           .formula = "q = 0: mean(V), ln n; s_j >> s_k: v_j; V = c: c; s in ln2 Z: exact powers of two",
           .subjects = {.reference = true, .kernel = true},
           .layer_level = false,

@@ -33,7 +33,8 @@ DecodeInputs expanded(const DecodeInputs& inputs) {
     wide.rope_queries = Tensor<double>{rope.size(0), rope.size(1), rows, rope.size(3)};
     for (Index at = 0; at < rope.size(0) * rope.size(1); ++at) {
       for (Index row = 0; row < rows; ++row) {
-        const double* source = rope.data() + (at * heads.query_heads + row % heads.query_heads) * rope.size(3);
+        const double* source =
+            rope.data() + (at * heads.query_heads + row % heads.query_heads) * rope.size(3);
         std::copy_n(source, rope.size(3), wide.rope_queries.data() + (at * rows + row) * rope.size(3));
       }
     }

@@ -2,9 +2,9 @@
 #include <numeric>
 #include <utility>
 
-#include "reference/random.h"
 #include "properties/decode_setting.h"
 #include "properties/laws/table.h"
+#include "reference/random.h"
 
 namespace attest::law_rows {
 namespace {
@@ -18,7 +18,9 @@ DecodeInputs permuted(DecodeInputs inputs, std::uint64_t seed) {
     for (Index i = cache.keys.size(0) - 1; i > cache.left_padding; --i) {
       const auto choices = static_cast<std::uint64_t>(i - cache.left_padding + 1);
       const Index j = cache.left_padding +
-                      static_cast<Index>(random_bits(seed, static_cast<std::uint64_t>(Stream::extra) + b, static_cast<std::uint64_t>(i)) % choices);
+                      static_cast<Index>(random_bits(seed, static_cast<std::uint64_t>(Stream::extra) + b,
+                                                     static_cast<std::uint64_t>(i)) %
+                                         choices);
       std::swap(order[static_cast<std::size_t>(i)], order[static_cast<std::size_t>(j)]);
     }
     const Index padding = cache.left_padding;

@@ -7,8 +7,8 @@
 namespace attest::law_rows {
 namespace {
 
-// Scores gain scale * height: element 0 of every query becomes 1, of every key `height`. The latent family uses the
-// rotated part, since its other keys are values.
+// Scores gain scale * height: element 0 of every query becomes 1, of every key `height`. The latent family
+// uses the rotated part, since its other keys are values.
 DecodeInputs shifted(DecodeInputs inputs, double height) {
   const bool latent = inputs.heads.family == Family::latent;
   Tensor<double>& queries = latent ? inputs.rope_queries : inputs.queries;
@@ -39,7 +39,8 @@ LawOutcome check(const LawContext& context, const Problem& problem) {
   // A score of size |shift| has an error of |shift| 2^-53 a product; the softmax passes it on.
   const double tolerance = kIdentity + 64 * 0x1p-53 * std::abs(shift);
   judge.identical_to(tolerance, what + ": reference output", lifted_truth.output, plain_truth.output);
-  judge.identical_to(tolerance, what + ": reference log-sum-exp", lifted_truth.lse, plus(plain_truth.lse, shift));
+  judge.identical_to(tolerance, what + ": reference log-sum-exp", lifted_truth.lse,
+                     plus(plain_truth.lse, shift));
   if (context.kernel == nullptr) return judge.take();
 
   BoundedRun a = run_bounded(*context.kernel, lifted, layout_of(problem));

@@ -42,8 +42,10 @@ LawOutcome check(const LawContext& context, const Problem& problem) {
     const auto part = [&](std::size_t i) { return partial(parts[i].output, parts[i].lse, row); };
     const PartialResult left = merge({merge({part(0), part(1)}), part(2)});
     const PartialResult right = merge({part(0), merge({part(2), part(1)})});
-    std::copy(left.output.begin(), left.output.end(), left_first.output.data() + row * whole.output.shape().back());
-    std::copy(right.output.begin(), right.output.end(), right_first.output.data() + row * whole.output.shape().back());
+    std::copy(left.output.begin(), left.output.end(),
+              left_first.output.data() + row * whole.output.shape().back());
+    std::copy(right.output.begin(), right.output.end(),
+              right_first.output.data() + row * whole.output.shape().back());
     left_first.lse.data()[row] = left.lse;
     right_first.lse.data()[row] = right.lse;
   }
@@ -51,7 +53,8 @@ LawOutcome check(const LawContext& context, const Problem& problem) {
   same_truth(judge, "a + (c + b)", right_first, whole);
   if (context.kernel == nullptr) return judge.take();
 
-  // Kernel parts, merged in double: weights w = softmax(lse) move by at most expm1(2 max d) when every lse moves by d.
+  // Kernel parts, merged in double: weights w = softmax(lse) move by at most expm1(2 max d) when every lse
+  // moves by d.
   std::vector<BoundedRun> runs;
   for (const DecodeInputs& call : calls) {
     runs.push_back(run_bounded(*context.kernel, call, layout_of(problem)));
@@ -87,7 +90,8 @@ LawOutcome check(const LawContext& context, const Problem& problem) {
       output_bounds.data()[row * width + i] = (1 + moved) * error[at] + (moved + kIdentity) * magnitude[at];
     }
   }
-  judge.within("merged kernel parts: output", merged.output, whole.output, output_bounds, "the parts' bounds, weighted");
+  judge.within("merged kernel parts: output", merged.output, whole.output, output_bounds,
+               "the parts' bounds, weighted");
   judge.within("merged kernel parts: log-sum-exp", merged.lse, whole.lse, lse_bounds, "the parts' bounds");
   return judge.take();
 }
@@ -104,7 +108,8 @@ Problem narrow(Problem problem) {
 
 Law merge_associativity() {
   return {.name = "merge-associativity",
-          .sentence = "results of disjoint key sets merge to the result of their union, in any order and grouping",
+          .sentence =
+              "results of disjoint key sets merge to the result of their union, in any order and grouping",
           .formula = "(a + b) + c = a + (c + b) = attend(all keys); parts with lse = -inf have no weight",
           .subjects = {.reference = true, .kernel = true},
           .layer_level = false,

@@ -35,7 +35,8 @@ LawOutcome check(const LawContext& context, const Problem& problem) {
   const KernelRun plain = context.kernel->decode(clean, layout);
   layout.poison = true;
   same_run(judge, "NaN in everything unused", context.kernel->decode(poisoned, layout), plain);
-  same_run(judge, "large numbers in padding", context.kernel->decode(with_padding_content(inputs, 30000), layout), plain);
+  same_run(judge, "large numbers in padding",
+           context.kernel->decode(with_padding_content(inputs, 30000), layout), plain);
   return judge.take();
 }
 

@@ -84,14 +84,15 @@ Problem narrow(Problem problem) {
 }  // namespace
 
 Law query_token_independence() {
-  return {.name = "query-token-independence",
-          .sentence = "each of several query tokens gives what it gives alone on the tokens up to its position",
-          .formula = "f(q_1..q_T, K)[t] = f(q_t, K_{j <= S-T+t})",
-          .subjects = {.reference = true, .kernel = true},
-          .layer_level = false,
-          .applies = every_variant,
-          .narrow = narrow,
-          .check = check};
+  return {
+      .name = "query-token-independence",
+      .sentence = "each of several query tokens gives what it gives alone on the tokens up to its position",
+      .formula = "f(q_1..q_T, K)[t] = f(q_t, K_{j <= S-T+t})",
+      .subjects = {.reference = true, .kernel = true},
+      .layer_level = false,
+      .applies = every_variant,
+      .narrow = narrow,
+      .check = check};
 }
 
 }  // namespace attest::law_rows

@@ -1,4 +1,5 @@
-// The ranks' partial layer outputs, each from the rank's own heads, latents and cache, sum to the whole layer's output.
+// The ranks' partial layer outputs, each from the rank's own heads, latents and cache, sum to the whole
+// layer's output.
 #include "properties/laws/table.h"
 #include "properties/layer_setting.h"
 #include "reference/shard.h"
@@ -32,7 +33,8 @@ LawOutcome check(const LawContext& context, const Problem& problem) {
   const std::string what = "sum over " + std::to_string(problem.ranks) + " ranks";
   judge.identical_to(kIdentity, what + ": reference layer output", reference, want);
   if (context.kernel != nullptr) {
-    judge.within(what + ": layer output", output, want, bounds, "storage and kernel rounding of every rank, propagated");
+    judge.within(what + ": layer output", output, want, bounds,
+                 "storage and kernel rounding of every rank, propagated");
   }
   return judge.take();
 }
@@ -47,14 +49,16 @@ Problem narrow(Problem problem) {
 }  // namespace
 
 Law tensor_parallel_equivalence() {
-  return {.name = "tensor-parallel-equivalence",
-          .sentence = "the ranks' partial outputs, each from its own heads, latents and cache, sum to the whole layer's",
-          .formula = "sum_r layer_r(x) = layer(x) for 2, 4, 8 ranks",
-          .subjects = {.reference = true, .kernel = true},
-          .layer_level = true,
-          .applies = every_variant,
-          .narrow = narrow,
-          .check = check};
+  return {
+      .name = "tensor-parallel-equivalence",
+      .sentence =
+          "the ranks' partial outputs, each from its own heads, latents and cache, sum to the whole layer's",
+      .formula = "sum_r layer_r(x) = layer(x) for 2, 4, 8 ranks",
+      .subjects = {.reference = true, .kernel = true},
+      .layer_level = true,
+      .applies = every_variant,
+      .narrow = narrow,
+      .check = check};
 }
 
 }  // namespace attest::law_rows

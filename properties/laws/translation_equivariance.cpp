@@ -1,5 +1,5 @@
-// s(m + p, n + p) = s(m, n): padding a sequence on the left shifts every position by p and changes no score and no output.
-// Padding tokens are NaN in hidden states and cache, so anything that reads them shows.
+// s(m + p, n + p) = s(m, n): padding a sequence on the left shifts every position by p and changes no score
+// and no output. Padding tokens are NaN in hidden states and cache, so anything that reads them shows.
 #include <algorithm>
 
 #include "properties/laws/table.h"
@@ -42,10 +42,10 @@ Tensor<double> position_free(const AttentionConfig& config, const Projected& pro
   return part;
 }
 
-// What does not rotate is unchanged: the position-free part of the queries and every cache part but the keys. `exact`:
-// to the bit, for equally many tokens; a projection of more tokens may sum in another order.
-void judge_position_free(Judge& judge, const std::string& what, const AttentionConfig& config, const Projected& got,
-                         const Projected& want, bool exact) {
+// What does not rotate is unchanged: the position-free part of the queries and every cache part but the keys.
+// `exact`: to the bit, for equally many tokens; a projection of more tokens may sum in another order.
+void judge_position_free(Judge& judge, const std::string& what, const AttentionConfig& config,
+                         const Projected& got, const Projected& want, bool exact) {
   const auto unchanged = [&](const std::string& part, const Tensor<double>& a, const Tensor<double>& b) {
     const std::string name = what + ": position-free " + part;
     exact ? judge.same_bits(name, a, b) : judge.identical_to(kIdentity, name, a, b);
@@ -54,16 +54,19 @@ void judge_position_free(Judge& judge, const std::string& what, const AttentionC
   if (info(config.variant).equivariance != Equivariance::semi || config.stride != 1) return;
   for (const CachePart& part : cache_parts(config)) {
     if (part.name == "rope_keys") continue;
-    unchanged("cache part " + part.name, from_token(got.cache.at(part.name), got.left_padding), want.cache.at(part.name));
+    unchanged("cache part " + part.name, from_token(got.cache.at(part.name), got.left_padding),
+              want.cache.at(part.name));
   }
 }
 
 // Scores and results of the same tokens, projected at other positions.
-void judge_scores(Judge& judge, const std::string& what, const AttentionConfig& config, const Weights& weights,
-                  const Projected& got, const Projected& want, const MaskSpec& mask) {
-  const RowResults a = materialised(config, weights, got, mask), b = materialised(config, weights, want, mask);
+void judge_scores(Judge& judge, const std::string& what, const AttentionConfig& config,
+                  const Weights& weights, const Projected& got, const Projected& want, const MaskSpec& mask) {
+  const RowResults a = materialised(config, weights, got, mask),
+                   b = materialised(config, weights, want, mask);
   const Index skip = got.left_padding;
-  judge.identical_to(kIdentity, what + ": reference scores", without_keys(from_token(a.scores, skip), skip), b.scores);
+  judge.identical_to(kIdentity, what + ": reference scores", without_keys(from_token(a.scores, skip), skip),
+                     b.scores);
   judge.identical_to(kIdentity, what + ": reference results", from_token(a.output, skip), b.output);
   judge.identical_to(kIdentity, what + ": reference log-sum-exp", from_token(a.lse, skip), b.lse);
 }
@@ -73,11 +76,12 @@ struct Side {
   DecodeInputs stored;  // rounded to the storage format
   RoundingBounds bounds;
 };
-Side side_of(const LayerCase& layer, const std::vector<Projected>& projected, const Problem& problem, Format storage,
-             double rotation) {
+Side side_of(const LayerCase& layer, const std::vector<Projected>& projected, const Problem& problem,
+             Format storage, double rotation) {
   Side side;
   side.exact = call_of(layer.config, layer.weights, projected, problem, Format::f64);
-  side.stored = storage == Format::f64 ? side.exact : call_of(layer.config, layer.weights, projected, problem, storage);
+  side.stored =
+      storage == Format::f64 ? side.exact : call_of(layer.config, layer.weights, projected, problem, storage);
   side.bounds = rounding_bounds(side.exact, storage, rotation);
   return side;
 }
@@ -94,8 +98,10 @@ LawOutcome check(const LawContext& context, const Problem& problem) {
   Judge judge;
   const bool exact_table = layer.config.rope.table == Format::f64;
   for (std::size_t b = 0; b < padded.size(); ++b) {
-    const std::string who = "sequence " + std::to_string(b) + " behind " + std::to_string(padded[b].left_padding) + " padding tokens";
-    const std::string there = "sequence " + std::to_string(b) + " at position " + std::to_string(elsewhere[b].first_position);
+    const std::string who = "sequence " + std::to_string(b) + " behind " +
+                            std::to_string(padded[b].left_padding) + " padding tokens";
+    const std::string there =
+        "sequence " + std::to_string(b) + " at position " + std::to_string(elsewhere[b].first_position);
     const Projected shifted = project(layer.config, layer.weights, elsewhere[b]);
     judge_position_free(judge, who, layer.config, padded[b], plain[b], false);
     judge_position_free(judge, there, layer.config, shifted, plain[b], true);
@@ -105,7 +111,8 @@ LawOutcome check(const LawContext& context, const Problem& problem) {
   }
   if (judge.failed()) return judge.take();
 
-  // A table of short sines and cosines rotates approximately: both runs stay within its bound of the ideal rotation.
+  // A table of short sines and cosines rotates approximately: both runs stay within its bound of the ideal
+  // rotation.
   const Index last = *std::max_element(problem.cached_tokens.begin(), problem.cached_tokens.end());
   const double rotation = rotation_error(layer.config.rope, last);
   const auto within = [&](const std::string& what, const Tensor<double>& got, const Tensor<double>& want,
@@ -122,11 +129,14 @@ LawOutcome check(const LawContext& context, const Problem& problem) {
     const DecodeOutputs got = attend(a.exact), want = attend(b.exact);
     const auto slack = [](const Tensor<double>& bounds, const Tensor<double>& magnitude) {
       Tensor<double> total = bounds;
-      for (Index i = 0; i < total.count(); ++i) total.data()[i] += kIdentity * std::max(1.0, std::abs(magnitude.data()[i]));
+      for (Index i = 0; i < total.count(); ++i)
+        total.data()[i] += kIdentity * std::max(1.0, std::abs(magnitude.data()[i]));
       return total;
     };
-    within("padded: reference results", got.output, want.output, slack(sum(a.bounds.output, b.bounds.output), want.absolute));
-    within("padded: reference log-sum-exp", got.lse, want.lse, slack(sum(a.bounds.lse, b.bounds.lse), b.bounds.lse));
+    within("padded: reference results", got.output, want.output,
+           slack(sum(a.bounds.output, b.bounds.output), want.absolute));
+    within("padded: reference log-sum-exp", got.lse, want.lse,
+           slack(sum(a.bounds.lse, b.bounds.lse), b.bounds.lse));
   }
   if (context.kernel == nullptr) return judge.take();
 
@@ -135,13 +145,14 @@ LawOutcome check(const LawContext& context, const Problem& problem) {
   judge.set_head_config(a.stored.heads.name());
   const BoundedRun got = run_bounded(*context.kernel, a.stored, layout_of(problem));
   const BoundedRun want = run_bounded(*context.kernel, b.stored, layout_of(problem));
-  for (const std::string& reason : {a.bounds.inconclusive, b.bounds.inconclusive, got.bounds.inconclusive, want.bounds.inconclusive}) {
+  for (const std::string& reason :
+       {a.bounds.inconclusive, b.bounds.inconclusive, got.bounds.inconclusive, want.bounds.inconclusive}) {
     if (reason.empty()) continue;
     judge.inconclusive(reason);
     return judge.take();
   }
-  const auto allowed = [](const Tensor<double>& rounding_a, const Tensor<double>& rounding_b, const Tensor<double>& kernel_a,
-                          const Tensor<double>& kernel_b) {
+  const auto allowed = [](const Tensor<double>& rounding_a, const Tensor<double>& rounding_b,
+                          const Tensor<double>& kernel_a, const Tensor<double>& kernel_b) {
     Tensor<double> total = sum(sum(rounding_a, rounding_b), sum(kernel_a, kernel_b));
     for (double& bound : total.elements()) bound += kIdentity * bound;
     return total;
@@ -160,7 +171,7 @@ Problem narrow(Problem problem) {
   for (std::size_t b = 0; b < problem.cached_tokens.size(); ++b) {
     if (problem.left_padding[b] > 0) continue;
     problem.left_padding[b] = 1;
-    problem.cached_tokens[b] += 1;
+    problem.cached_tokens[b] = std::max(problem.cached_tokens[b], problem.query_tokens + 1);
   }
   return problem;
 }
@@ -171,8 +182,12 @@ bool is_equivariant(const VariantInfo& variant) { return variant.equivariance !=
 
 Law translation_equivariance() {
   return {.name = "translation-equivariance",
-          .sentence = "left padding shifts all positions and changes no score and no output; what padding holds never matters",
-          .formula = "s(m + p, n + p) = s(m, n) and attend(pad_p(x)) = attend(x); semi: the position-free part is unchanged",
+          .sentence =
+              "left padding shifts all positions and changes no score and no output; what padding holds "
+              "never matters",
+          .formula =
+              "s(m + p, n + p) = s(m, n) and attend(pad_p(x)) = attend(x); semi: the position-free part is "
+              "unchanged",
           .subjects = {.reference = true, .kernel = true},
           .layer_level = true,
           .applies = is_equivariant,
