@@ -49,8 +49,11 @@ std::vector<WorkUnit> pack(const SplitPlan& splits) {
   return units;
 }
 
-std::vector<int> pack(std::span<const Index> values) {
-  return std::vector<int>(values.begin(), values.end());
+// First partial results, of which a unit has `per_unit`.
+std::vector<int> pack(std::span<const Index> first_part, Index per_unit) {
+  std::vector<int> parts;
+  for (const Index part : first_part) parts.push_back(narrow(part * per_unit, "partial results"));
+  return parts;
 }
 
 template <class T>
@@ -58,20 +61,30 @@ std::span<const std::byte> bytes_of(const std::vector<T>& values) {
   return std::as_bytes(std::span<const T>(values));
 }
 
-// What the naive kernels do to numbers: f32 fused multiply-adds in one chain a score and one an output
-// element of a part, a maximum that rises at most once a tile, per-lane sums of probabilities that a tree of
-// 5 levels adds up.
-ArithmeticPlan declare(const BlockShape& shape, const SplitPlan& splits) {
+// What the kernels do to numbers. Naive: f32 fused multiply-adds in one chain a score and one an output
+// element of a part, per-lane sums of probabilities that a tree of 5 levels adds up. Fast: tensor-core steps
+// of 16, probabilities rounded to the storage format for the product with values but not for their sum, which
+// a lane adds up over its share of every tile (two of every eight tokens) before 2 levels of a tree. Both
+// look at the maximum once a tile.
+ArithmeticPlan declare(const HeadConfig& heads, const BlockShape& shape, const SplitPlan& splits) {
   Index longest = 0;
   for (const SplitUnit& unit : splits.units) longest = std::max(longest, unit.end - unit.begin);
+  const Index tiles = (longest + shape.tile_tokens - 1) / shape.tile_tokens;
   ArithmeticPlan plan;
-  plan.dot = ArithmeticPlan::Dot::scalar_f32;
-  plan.splits = std::max<Index>(1, splits.most_splits());
+  plan.splits = std::max<Index>(1, splits.most_splits()) * shape.parts_per_unit;
   plan.tile_tokens = shape.tile_tokens;
-  plan.sum_chain = (longest + shape.tile_tokens - 1) / shape.tile_tokens + 5;
-  if (plan.splits > 1) plan.value_chain = longest;
+  plan.contiguous_splits = shape.parts_per_unit == 1;
   plan.tanh_error =
       0x1p-22;  // tanhf: 2 units in the last place (CUDA C++ Programming Guide, mathematical functions)
+  if (shape.tensor_core) {
+    plan.dot = ArithmeticPlan::Dot::tensor_core;
+    plan.probability = heads.storage;
+    plan.sum_chain = tiles * (shape.warp_tile_tokens / 4) + 2;
+  } else {
+    plan.dot = ArithmeticPlan::Dot::scalar_f32;
+    plan.sum_chain = tiles + 5;
+    if (plan.splits > 1) plan.value_chain = longest;
+  }
   return plan;
 }
 
@@ -82,11 +95,12 @@ struct DecodeSession::State {
         const DecodePlan& plan)
       : executor(the_executor),
         heads(inputs.heads),
-        shape(block_shape(inputs.heads)),
+        shape(block_shape(inputs.heads, plan.kernel)),
         batch(static_cast<Index>(inputs.sequences.size())),
         query_tokens(inputs.query_tokens),
         splits(cut(inputs, plan, shape, executor.device().processors)),
-        decode_kernel(cache.get(attest::decode_kernel(heads, source, executor.device().architecture))),
+        decode_kernel(
+            cache.get(attest::decode_kernel(heads, source, executor.device().architecture, plan.kernel))),
         merge_kernel(cache.get(attest::merge_kernel(heads, source, executor.device().architecture))) {}
 
   Index rows() const { return query_tokens * heads.rows(); }
@@ -110,8 +124,11 @@ struct DecodeSession::State {
 
 DecodeSession::DecodeSession(Executor& executor, KernelCache& cache, const KernelSource& source,
                              const DecodeInputs& inputs, const DecodePlan& plan) {
-  if (plan.kernel != "naive")
-    throw std::invalid_argument("decode plan: no kernel '" + plan.kernel + "'; there is: naive");
+  block_shape(inputs.heads, plan.kernel);  // refuses before anything is encoded
+  if (plan.kernel == "fast" && plan.value_row_padding % 8 != 0) {
+    throw std::invalid_argument("decode plan: the fast kernel copies 16 bytes at a time; a row padding of " +
+                                std::to_string(plan.value_row_padding) + " elements is not a multiple of 8");
+  }
   const PagedLayout layout = lay_out(inputs, plan);
   state_ = std::make_unique<State>(executor, cache, source, inputs, plan);
   State& s = *state_;
@@ -147,7 +164,7 @@ DecodeSession::DecodeSession(Executor& executor, KernelCache& cache, const Kerne
   args.cached_tokens = static_cast<const int*>(upload("cached tokens", bytes_of(layout.cached_tokens)));
   args.left_padding = static_cast<const int*>(upload("left padding", bytes_of(layout.left_padding)));
   args.units = static_cast<const WorkUnit*>(upload("work units", bytes_of(pack(s.splits))));
-  const Index partial_rows = s.splits.parts() * s.rows();
+  const Index partial_rows = s.splits.parts() * s.shape.parts_per_unit * s.rows();
   args.partial_outputs = reinterpret_cast<float*>(
       reserve("partial outputs", partial_rows * s.heads.value_dim, BufferAccess::read_write).address);
   args.partial_lse =
@@ -164,7 +181,8 @@ DecodeSession::DecodeSession(Executor& executor, KernelCache& cache, const Kerne
   MergeArgs& merge = s.merge_args;
   merge.partial_outputs = args.partial_outputs;
   merge.partial_lse = args.partial_lse;
-  merge.first_part = static_cast<const int*>(upload("first parts", bytes_of(pack(s.splits.first_part))));
+  merge.first_part = static_cast<const int*>(
+      upload("first parts", bytes_of(pack(s.splits.first_part, s.shape.parts_per_unit))));
   s.outputs = reserve("outputs", s.batch * s.rows() * s.heads.value_dim, BufferAccess::write);
   s.lse = reserve("lse", s.batch * s.rows(), BufferAccess::write);
   merge.outputs = reinterpret_cast<float*>(s.outputs.address);
@@ -176,7 +194,7 @@ DecodeSession::DecodeSession(Executor& executor, KernelCache& cache, const Kerne
   s.decode_shape.block[0] = static_cast<std::uint32_t>(s.shape.threads);
   s.decode_shape.dynamic_shared_bytes = static_cast<std::uint32_t>(s.shape.shared_bytes);
   s.merge_shape.grid[0] = static_cast<std::uint32_t>(narrow(s.batch * s.rows(), "blocks to merge"));
-  s.merge_shape.block[0] = 32;
+  s.merge_shape.block[0] = kMergeThreads;
 
   // A token that any query token sees is read; masks only take away in front (window) and never all of the
   // sinks.
@@ -211,8 +229,8 @@ DecodeResult DecodeSession::result() {
   result.lse = Tensor<float>({s.batch, s.query_tokens, s.heads.rows()});
   s.executor.download(s.outputs, std::as_writable_bytes(result.output.elements()));
   s.executor.download(s.lse, std::as_writable_bytes(result.lse.elements()));
-  result.arithmetic = declare(s.shape, s.splits);
-  result.splits = s.splits.most_splits();
+  result.arithmetic = declare(s.heads, s.shape, s.splits);
+  result.splits = result.arithmetic.splits;
   if (s.executor.counts()) {
     for (const Buffer& buffer : s.cache_buffers) {
       const LoadedBytes loaded = s.executor.loaded_bytes(buffer);

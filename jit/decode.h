@@ -19,7 +19,7 @@ struct DecodeResult {
   // Executors that count (Executor::counts()); else zero: bytes loaded from the cache's buffers (keys,
   // values, latents, rotated keys; not queries, tables or partial results).
   LoadedBytes cache_bytes;
-  Index splits = 0;  // most parts of one sequence
+  Index splits = 0;  // most partial results of one sequence that were merged
 };
 
 // A call whose inputs lie on the device: may be run many times, for timing.

@@ -13,9 +13,9 @@ namespace attest {
 enum class UnusedContent { zeros, nan };
 
 struct DecodePlan {
-  std::string kernel = "naive";
-  Index page_tokens = 0;        // 0: one page holds the longest sequence
-  std::uint64_t page_seed = 0;  // order of the pages in the pool; 0: in order, without unused pages
+  std::string kernel = "naive";  // or "fast": see kernels()
+  Index page_tokens = 0;         // 0: one page holds the longest sequence
+  std::uint64_t page_seed = 0;   // order of the pages in the pool; 0: in order, without unused pages
   UnusedContent unused = UnusedContent::nan;
   Index value_row_padding = 8;  // elements between a value row's end and the next row: keys and values then
                                 // differ in their strides whatever their widths are

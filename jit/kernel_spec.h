@@ -20,6 +20,10 @@ struct BlockShape {
   int rows_per_block = 0;  // of one KV head
   int row_tiles = 0;       // blocks that share a KV head's rows
   int shared_bytes = 0;    // dynamic shared memory
+  int parts_per_unit = 1;  // partial results that a block writes for its unit
+  // What the error bound must know of the arithmetic.
+  bool tensor_core = false;
+  int warp_tile_tokens = 0;  // of a tile, those that one partial result takes
 };
 
 struct KernelSpec {
@@ -36,22 +40,27 @@ struct KernelSpec {
   std::string key(std::string_view nvrtc_version) const;
 };
 
+constexpr int kMergeThreads = 128;  // a block of the merge, which serves one row
+
 // One row a kernel of jit/kernels.
 struct KernelInfo {
   std::string_view name;  // "naive-grouped"
+  std::string_view kind;  // "naive" or "fast": DecodePlan::kernel
   std::string_view file;  // "decode_grouped.cuh"
   Family family;
   std::string_view summary;
 };
 std::span<const KernelInfo> kernels();
 
-// How the naive kernel of this family lays rows and tokens over blocks. Throws std::invalid_argument for a
-// configuration that has no kernel (its problems, the factored family, a storage format without kernels).
-BlockShape block_shape(const HeadConfig& heads);
+// How a kernel of this kind ("naive", "fast") lays rows and tokens over blocks. Throws std::invalid_argument
+// for a configuration that it does not serve, saying why: its problems, the factored family, a storage format
+// or widths that the kernel does not take.
+BlockShape block_shape(const HeadConfig& heads, std::string_view kind = "naive");
 
-// The naive decode kernel of a head configuration, and the merge that follows it. Configurations that differ
-// only in the number of KV heads share one.
-KernelSpec decode_kernel(const HeadConfig& heads, const KernelSource& source, std::string architecture);
+// The decode kernel of a head configuration, and the merge that follows it. Configurations that differ only
+// in the number of KV heads share one.
+KernelSpec decode_kernel(const HeadConfig& heads, const KernelSource& source, std::string architecture,
+                         std::string_view kind = "naive");
 KernelSpec merge_kernel(const HeadConfig& heads, const KernelSource& source, std::string architecture);
 
 }  // namespace attest

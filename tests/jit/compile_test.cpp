@@ -33,10 +33,11 @@ TEST(Compile, GivesPtxWithTheEntryForEveryFamilyAndFormat) {
 
 TEST(Compile, GivesMachineCodeWithoutSpillsForANamedArchitecture) {
   for (const char* name : kHeads) {
-    for (const bool merge : {false, true}) {
+    for (const std::string kind : {"merge", "naive", "fast"}) {
       const HeadConfig heads = parse_head_config(name);
-      KernelSpec spec = merge ? merge_kernel(heads, KernelSource::embedded(), "sm_90a")
-                              : decode_kernel(heads, KernelSource::embedded(), "sm_90a");
+      if (kind == "fast" && (heads.storage == Format::f32 || heads.value_dim % 16 != 0)) continue;
+      KernelSpec spec = kind == "merge" ? merge_kernel(heads, KernelSource::embedded(), "sm_90a")
+                                        : decode_kernel(heads, KernelSource::embedded(), "sm_90a", kind);
       spec.options.push_back("--ptxas-options=-v");
       const CompiledKernel kernel = compile(spec, nvrtc());
       EXPECT_EQ(kernel.cubin.substr(0, 4),

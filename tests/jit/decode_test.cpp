@@ -107,6 +107,48 @@ TEST_P(DecodeTest, KernelsMeetTheTruthWithinTheirBound) {
   }
 }
 
+// On a GPU only: the virtual machine says "cannot check" of cp.async.
+class FastDecodeTest : public DecodeTest {};
+
+// The fast kernel's shapes: one, two and four row warps, with padding rows; two row tiles; two column warps;
+// short tiles.
+const Case kFastCases[] = {
+    {"grouped-h4-g2-k16-v32-bf16",
+     "cached=17,64,1 pad=0,3,0 seed=2",
+     {.kernel = "fast", .page_tokens = 16, .page_seed = 5, .splits = 2}},
+    {"grouped-h8-g1-k128-v128-f16",
+     "cached=333,0,95 pad=1,0,40 query=3 seed=3",
+     {.kernel = "fast", .page_tokens = 5, .page_seed = 6, .splits = 3}},
+    {"grouped-h20-g1-k64-v64-bf16",
+     "cached=300 pad=2 seed=4 data=rising",
+     {.kernel = "fast", .page_tokens = 64}},
+    {"grouped-h80-g1-k32-v48-bf16",
+     "cached=150 pad=0 seed=5 mask=causal/window=100/sinks=4",
+     {.kernel = "fast", .splits = 2}},
+    {"latent-h16-l4-b4-c128-r64-bf16",
+     "cached=200,31 pad=0,30 seed=9",
+     {.kernel = "fast", .page_tokens = 16, .page_seed = 2, .splits = 2}},
+    {"latent-h64-l4-b2-c128-r64-bf16",
+     "cached=140 pad=7 query=2 seed=10",
+     {.kernel = "fast", .page_tokens = 3, .page_seed = 3}},
+    {"latent-h64-l2-b1-c256-r64-f16",
+     "cached=130 pad=0 seed=11",
+     {.kernel = "fast", .page_tokens = 32, .splits = 2}},
+    {"latent-h64-l1-b1-c512-r64-bf16",
+     "cached=100 pad=1 seed=12",
+     {.kernel = "fast", .page_tokens = 16, .splits = 2}},
+    {"latent-h8-l1-b1-c512-r64-bf16",
+     "cached=200 pad=1 seed=13 mask=causal/softcap=30",
+     {.kernel = "fast", .splits = 0}},
+};
+
+TEST_P(FastDecodeTest, KernelsMeetTheTruthWithinTheirBound) {
+  for (const Case& test : kFastCases) {
+    const DecodeInputs inputs = inputs_of(test.heads, test.problem);
+    expect_within_bounds(inputs, run(inputs, test.plan), std::string(test.heads) + " " + test.problem);
+  }
+}
+
 TEST_P(DecodeTest, EmptySequencesAndRowsThatSeeNothingGiveZerosAndMinusInfinity) {
   const DecodeInputs inputs =
       inputs_of("grouped-h2-g1-k8-v8-f32", "cached=0,12,12 pad=0,12,11 query=2 seed=1");
@@ -176,10 +218,18 @@ TEST_P(DecodeTest, RefusesAnUnknownKernelAndAFormatWithoutOne) {
   EXPECT_THROW(run(inputs, {.kernel = "quick"}), std::invalid_argument);
   EXPECT_THROW(run(inputs, {.page_tokens = -1}), std::invalid_argument);
   EXPECT_THROW(run(inputs, {.splits = -1}), std::invalid_argument);
+  EXPECT_THROW(run(inputs, {.kernel = "fast"}), std::invalid_argument);  // 32-bit storage
+  EXPECT_THROW(run(inputs_of("grouped-h2-g1-k24-v16-bf16", "cached=12 pad=0 seed=1"), {.kernel = "fast"}),
+               std::invalid_argument);
+  EXPECT_THROW(run(inputs_of("grouped-h2-g1-k16-v16-bf16", "cached=12 pad=0 seed=1"),
+                   {.kernel = "fast", .value_row_padding = 4}),
+               std::invalid_argument);
   EXPECT_THROW(run(inputs_of("grouped-h2-g1-k8-v8-e4m3", "cached=12 pad=0 seed=1"), {}),
                std::invalid_argument);
 }
 
+INSTANTIATE_TEST_SUITE_P(Device, FastDecodeTest, testing::Values("cuda"),
+                         [](const auto& device) { return std::string(device.param); });
 INSTANTIATE_TEST_SUITE_P(Device, DecodeTest, testing::Values("vm", "cuda"),
                          [](const auto& device) { return std::string(device.param); });
 
