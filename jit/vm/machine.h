@@ -25,7 +25,7 @@ enum class Schedule {
 enum class Arithmetic { hw, wide };
 
 struct LaunchOptions {
-  Dim3 grid, block, cluster;
+  Dim3 grid{}, block{}, cluster{};
   uint64_t dynamic_shared_bytes = 0;
   Schedule schedule = Schedule::lockstep;
   uint64_t seed = 0;                             // of the shuffled schedule
