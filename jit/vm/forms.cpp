@@ -22,6 +22,7 @@ const FormTable& FormTable::instance() {
     add_warp_forms(all);
     add_barrier_forms(all);
     add_matrix_forms(all);
+    add_async_forms(all);
     return all;
   }();
   return table;

@@ -21,6 +21,7 @@ namespace attest::vm {
 
 struct Block;
 struct Launch;
+struct CopiesInFlight;
 
 // What a recursive call saved of a function, to be put back when it returns.
 struct SavedCall {
@@ -91,6 +92,7 @@ struct Block {
   Launch* launch = nullptr;
   uint64_t random = 0;  // state of the schedule's generator
   uint64_t ticks = 0;     // warp-instructions of this block so far
+  std::shared_ptr<CopiesInFlight> copies;  // asynchronous ones, per warp (forms_async.cpp); null while there are none
   bool progress = false;  // something happened that may let a waiting warp go on
 };
 
