@@ -114,22 +114,33 @@ constexpr LawRow kLaws[] = {
     {RopeScaling::llama3, llama3}, {RopeScaling::proportional, proportional},
 };
 
-// Cosine and sine of one pair in a table's precision. The float32 angle is the released code's: frequency
-// rounded to float, times the position as a float, rounded.
+// Pair i's frequency as the released code has it in float32: 1 / base^(2i/d), quotient, power and reciprocal
+// rounded one by one; scaled laws are rounded once from double.
+float float_frequency(const RopeSpec& spec, int dim, Index pair, double exact) {
+  if (spec.scaling != RopeScaling::none) return static_cast<float>(exact);
+  const float exponent = static_cast<float>(2 * pair) / static_cast<float>(dim);
+  const double power =
+      std::pow(static_cast<double>(static_cast<float>(spec.base)), static_cast<double>(exponent));
+  return 1.0F / static_cast<float>(power);
+}
+
+// Cosine and sine of pair i at a position, in the table's precision. Float32: the position times the
+// frequency is rounded to float, and so are the cosine and sine of that.
 struct Turn {
   double cosine, sine, angle;
 };
-Turn turn(Format table, double position, double frequency, double magnitude) {
-  if (table == Format::f64) {
-    const double angle = position * frequency;
+Turn turn(const RopeSpec& spec, int dim, const RopeFrequencies& frequencies, Index pair, Index position) {
+  const double exact = frequencies.inverse[static_cast<std::size_t>(pair)], magnitude = frequencies.magnitude;
+  if (spec.table == Format::f64) {
+    const double angle = static_cast<double>(position) * exact;
     return {magnitude * std::cos(angle), magnitude * std::sin(angle), angle};
   }
-  const float angle = static_cast<float>(position) * static_cast<float>(frequency);
+  const double angle = static_cast<float>(position) * float_frequency(spec, dim, pair, exact);
   const auto entry = [&](double value) {
-    const auto f32 = static_cast<float>(static_cast<float>(value) * static_cast<float>(magnitude));
-    return table == Format::f32 ? static_cast<double>(f32) : round_to(table, f32);
+    const float f32 = static_cast<float>(value) * static_cast<float>(magnitude);
+    return round_to(spec.table, static_cast<double>(f32));
   };
-  return {entry(std::cos(static_cast<double>(angle))), entry(std::sin(static_cast<double>(angle))), angle};
+  return {entry(std::cos(angle)), entry(std::sin(angle)), angle};
 }
 
 }  // namespace
@@ -177,10 +188,9 @@ RopeTable rope_table(const RopeSpec& spec, int dim, std::span<const Position> po
   RopeTable table{spec.pairing, Tensor<double>{length, pairs}, Tensor<double>{length, pairs}};
   for (Index i = 0; i < pairs; ++i) {
     const auto axis = static_cast<std::size_t>(rope_axis(spec, static_cast<int>(i)));
-    const double frequency = frequencies.inverse[static_cast<std::size_t>(i)];
     for (Index token = 0; token < length; ++token) {
-      const auto at = static_cast<double>(positions[static_cast<std::size_t>(token)][axis]);
-      const Turn entry = turn(spec.table, at, frequency, frequencies.magnitude);
+      const Index at = positions[static_cast<std::size_t>(token)][axis];
+      const Turn entry = turn(spec, dim, frequencies, i, at);
       table.cosine(token, i) = entry.cosine;
       table.sine(token, i) = entry.sine;
     }
@@ -214,23 +224,24 @@ RopePrecision rope_precision(const RopeSpec& spec, int dim, Index position) {
   const double magnitude = frequencies.magnitude;
   std::vector<Index> keys = {0};
   for (Index distance = 1; distance <= position; distance *= 2) keys.push_back(position - distance);
+  RopeSpec exact = spec;
+  exact.table = Format::f64;
   RopePrecision worst{.position = position};
-  for (const double frequency : frequencies.inverse) {
-    const auto entry = [&](Format table, Index at) {
-      return turn(table, static_cast<double>(at), frequency, magnitude);
-    };
-    const Turn query = entry(spec.table, position), exact_query = entry(Format::f64, position);
+  for (Index i = 0; i < dim / 2; ++i) {
+    const Turn query = turn(spec, dim, frequencies, i, position);
+    const Turn exact_query = turn(exact, dim, frequencies, i, position);
     worst.angle_error = std::max(worst.angle_error, std::abs(query.angle - exact_query.angle));
     worst.table_error = std::max({worst.table_error, std::abs(query.cosine - exact_query.cosine),
                                   std::abs(query.sine - exact_query.sine)});
     for (const Index at : keys) {
       // A pair's score is x^T [[e, o], [-o, e]] y: the error matrix of that form has spectral norm |(e, o)|.
-      const Turn key = entry(spec.table, at);
-      const double distance = static_cast<double>(position - at) * frequency;
+      const Turn key = turn(spec, dim, frequencies, i, at);
+      const double angle =
+          static_cast<double>(position - at) * frequencies.inverse[static_cast<std::size_t>(i)];
       const double even =
-          query.cosine * key.cosine + query.sine * key.sine - magnitude * magnitude * std::cos(distance);
+          query.cosine * key.cosine + query.sine * key.sine - magnitude * magnitude * std::cos(angle);
       const double odd =
-          query.sine * key.cosine - query.cosine * key.sine - magnitude * magnitude * std::sin(distance);
+          query.sine * key.cosine - query.cosine * key.sine - magnitude * magnitude * std::sin(angle);
       worst.score_error = std::max(worst.score_error, std::hypot(even, odd));
     }
   }
