@@ -32,7 +32,7 @@ struct MutantOptions {
   int cases = 40;                       // tried at most for each mutant and law
   std::uint64_t seed = 1;
   int jobs = 0;
-  ShrinkLimits shrink = {.evaluations = 60, .seconds = 4};
+  ShrinkLimits shrink = {.evaluations = 60, .seconds = 3};
   // A kernel factory for edited sources; throws CompileError from the kernel's first call when they do not
   // compile.
   std::function<KernelFactory(const KernelSource&)> kernel;

@@ -16,7 +16,7 @@ namespace attest {
 struct VerifyOptions {
   std::vector<std::string> variants = {};  // names as in variant_names(); empty: all of them
   std::vector<std::string> laws = {};      // names as in laws(); empty: all of them
-  int cases = 12;                          // for every pair; the first are the smallest
+  int cases = 16;                          // for every pair; the first are the smallest
   std::uint64_t seed = 1;                  // the same seed gives the same cases, whatever the number of jobs
   int jobs = 0;                            // threads; 0: as many as the machine runs at once
   KernelFactory kernel = {};   // makes one kernel a thread; empty: the reference is the only subject

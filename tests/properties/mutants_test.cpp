@@ -53,6 +53,27 @@ INSTANTIATE_TEST_SUITE_P(Edit, Mutants, testing::ValuesIn(names()), [](const aut
   return name;
 });
 
+// What a user sees who edits the kernels and runs verify as it is: a failed row, and a line that fails again.
+TEST(Mutants, AreRefutedByVerifyAtItsDefaults) {
+  const MutantOptions machine = on_the_machine();
+  for (const char* name : {"tail-off-by-one", "result-rescale-dropped", "grouped-load-barrier-removed",
+                           "latent-reuse-barrier-removed", "key-value-strides-swapped",
+                           "empty-split-guard-removed", "one-latent-head"}) {
+    VerifyOptions options;
+    options.variants = {"gqa", "mlra-4"};
+    options.laws = {"kernel-agreement", "split-invariance", "page-invariance", "determinism"};
+    options.shrink = machine.shrink;
+    options.kernel = machine.kernel(find_mutant(name).edit.apply(machine.source));
+    const VerifyReport report = verify(options);
+    EXPECT_GT(report.count(RowStatus::failed), 0) << name;
+    for (const VerifyRow& row : report.rows) {
+      if (row.status != RowStatus::failed) continue;
+      options.repro = row.repro;
+      EXPECT_EQ(verify(options).rows[0].status, RowStatus::failed) << name << ": " << row.repro;
+    }
+  }
+}
+
 TEST(MutantTable, NamesKnownLawsAndVariantsAndEditsWhatIsThere) {
   std::set<std::string_view> seen;
   for (const Mutant& mutant : mutants()) {
