@@ -1,4 +1,5 @@
-// The common case is one buffer for all lanes: one bounds check, one alignment check, one look at the initialised flags.
+// The common case is one buffer for all lanes: one bounds check, one alignment check, one look at the
+// initialised flags.
 #include "jit/vm/access.h"
 
 #include <algorithm>
@@ -27,11 +28,16 @@ T load_word(const void* from) {
 // Whether `bytes` flags are all set; bytes is 1, 2, 4, 8, 16 or 32.
 inline bool all_set(const uint8_t* flags, uint64_t bytes) {
   switch (bytes) {
-    case 1: return *flags != 0;
-    case 2: return load_word<uint16_t>(flags) == 0x0101u;
-    case 4: return load_word<uint32_t>(flags) == 0x01010101u;
-    case 8: return load_word<uint64_t>(flags) == 0x0101010101010101u;
-    default: break;
+    case 1:
+      return *flags != 0;
+    case 2:
+      return load_word<uint16_t>(flags) == 0x0101u;
+    case 4:
+      return load_word<uint32_t>(flags) == 0x01010101u;
+    case 8:
+      return load_word<uint64_t>(flags) == 0x0101010101010101u;
+    default:
+      break;
   }
   uint64_t all = 0x0101010101010101u;
   for (uint64_t i = 0; i + 8 <= bytes; i += 8) all &= load_word<uint64_t>(flags + i);
@@ -84,26 +90,34 @@ std::string buffer_place(const Buffer& buffer, uint64_t address) {
 // The window an address of the generic space lies in.
 std::string window_text(uint64_t address) {
   switch (address / kWindowBytes) {
-    case 0: return address < 4096 ? "a null pointer (" + hex(address) + ")" : hex(address) + ", which is no generic address";
-    case 1: return "shared memory";
-    case 2: return "local memory";
-    case 3: return "parameter memory";
-    case 4: return "the address of a function";
-    default: return hex(address) + ", which belongs to no buffer";
+    case 0:
+      return address < 4096 ? "a null pointer (" + hex(address) + ")"
+                            : hex(address) + ", which is no generic address";
+    case 1:
+      return "shared memory";
+    case 2:
+      return "local memory";
+    case 3:
+      return "parameter memory";
+    case 4:
+      return "the address of a function";
+    default:
+      return hex(address) + ", which belongs to no buffer";
   }
 }
 
-void notify(Warp& warp, const Instruction& instruction, Space space, const LaneAddresses& addresses, uint32_t bytes,
-            Touch touch, uint32_t lanes) {
+void notify(Warp& warp, const Instruction& instruction, Space space, const LaneAddresses& addresses,
+            uint32_t bytes, Touch touch, uint32_t lanes) {
   Site site = site_of(warp, instruction);
   site.lanes = lanes;
-  const AccessEvent event{site, space, touch, bytes, std::span<const uint64_t, kLanes>(addresses.at, kLanes),
-                          instruction.memory};
+  const AccessEvent event{
+      site, space, touch, bytes, std::span<const uint64_t, kLanes>(addresses.at, kLanes), instruction.memory};
   for (Observer* observer : warp.launch->observers) observer->access(event);
 }
 
 // Reads check the flags, writes set them. Returns the lanes that read a byte nobody wrote.
-uint32_t flags_of_lanes(const Region& region, const LaneAddresses& addresses, uint32_t mask, uint32_t bytes, Touch touch) {
+uint32_t flags_of_lanes(const Region& region, const LaneAddresses& addresses, uint32_t mask, uint32_t bytes,
+                        Touch touch) {
   uint32_t bad = 0;
   for (uint32_t rest = mask; rest; rest &= rest - 1) {
     const auto lane = static_cast<uint32_t>(std::countr_zero(rest));
@@ -154,7 +168,8 @@ bool settle(const Region& region, const LaneAddresses& addresses, uint32_t mask,
   out.low = range.low;
   out.base = region.data + (range.low - region.first);
   out.same = range.low == range.high;
-  out.consecutive = !out.same && mask == kAllLanes && range.high - range.low == uint64_t{bytes} * (kLanes - 1) &&
+  out.consecutive = !out.same && mask == kAllLanes &&
+                    range.high - range.low == uint64_t{bytes} * (kLanes - 1) &&
                     consecutive(addresses, range.low, bytes);
   unwritten = 0;
   if (!region.initialised) return true;
@@ -178,7 +193,8 @@ uint32_t misaligned_lanes(const LaneAddresses& addresses, uint32_t mask, uint32_
   return bad & mask;
 }
 
-uint32_t outside(const LaneAddresses& addresses, uint32_t mask, uint32_t bytes, uint64_t first, uint64_t size) {
+uint32_t outside(const LaneAddresses& addresses, uint32_t mask, uint32_t bytes, uint64_t first,
+                 uint64_t size) {
   uint32_t bad = 0;
   for (uint32_t rest = mask; rest; rest &= rest - 1) {
     const auto lane = static_cast<uint32_t>(std::countr_zero(rest));
@@ -188,29 +204,36 @@ uint32_t outside(const LaneAddresses& addresses, uint32_t mask, uint32_t bytes, 
   return bad;
 }
 
-// --- global and constant memory -------------------------------------------------------------------------------------------
+// --- global and constant memory
+// -------------------------------------------------------------------------------------------
 
 // Everything that can be wrong about lanes that all name `buffer`.
 void check_buffer(const Warp& warp, const Instruction& instruction, const Buffer& buffer, bool constant,
                   const LaneAddresses& addresses, uint32_t mask, uint32_t bytes, Touch touch) {
   const Explain explain(warp, instruction, bytes, touch);
   const uint64_t sample = addresses.at[std::countr_zero(mask)];
-  if (buffer.freed) explain.fail(Rule::use_after_free, mask, buffer_place(buffer, sample) + ", which was freed");
+  if (buffer.freed)
+    explain.fail(Rule::use_after_free, mask, buffer_place(buffer, sample) + ", which was freed");
   if (const uint32_t bad = outside(addresses, mask, bytes, buffer.address, buffer.bytes)) {
     const uint64_t address = addresses.at[std::countr_zero(bad)];
     explain.fail(Rule::out_of_bounds, bad,
-                 buffer_place(buffer, address) +
-                     (address < buffer.address ? ", before its first byte" : ", which ends at " + std::to_string(buffer.bytes)));
+                 buffer_place(buffer, address) + (address < buffer.address
+                                                      ? ", before its first byte"
+                                                      : ", which ends at " + std::to_string(buffer.bytes)));
   }
   if (buffer.constant != constant)
     explain.fail(Rule::wrong_space, mask,
-                 buffer_place(buffer, sample) + (constant ? ", which is no constant memory" : ", which is constant memory"));
-  if ((touch != Touch::load && buffer.access == Access::read) || (touch != Touch::store && buffer.access == Access::write))
+                 buffer_place(buffer, sample) +
+                     (constant ? ", which is no constant memory" : ", which is constant memory"));
+  if ((touch != Touch::load && buffer.access == Access::read) ||
+      (touch != Touch::store && buffer.access == Access::write))
     explain.fail(Rule::permission, mask,
-                 buffer_place(buffer, sample) + (buffer.access == Access::read ? ", which is read-only" : ", which is write-only"));
+                 buffer_place(buffer, sample) +
+                     (buffer.access == Access::read ? ", which is read-only" : ", which is write-only"));
   if (const uint32_t bad = misaligned_lanes(addresses, mask, bytes))
-    explain.fail(Rule::misaligned, bad, buffer_place(buffer, addresses.at[std::countr_zero(bad)]) + ", which is not aligned to " +
-                                            std::to_string(bytes));
+    explain.fail(Rule::misaligned, bad,
+                 buffer_place(buffer, addresses.at[std::countr_zero(bad)]) + ", which is not aligned to " +
+                     std::to_string(bytes));
 }
 
 Region region_of(const Warp& warp, const Buffer& buffer) {
@@ -219,22 +242,25 @@ Region region_of(const Warp& warp, const Buffer& buffer) {
   return {buffer.data, track ? buffer.initialised.get() : nullptr, buffer.address, buffer.bytes};
 }
 
-[[noreturn]] void unwritten_global(const Warp& warp, const Instruction& instruction, const Buffer& buffer, const Region& region,
-                                   const LaneAddresses& addresses, uint32_t lanes, uint32_t bytes, Touch touch) {
+[[noreturn]] void unwritten_global(const Warp& warp, const Instruction& instruction, const Buffer& buffer,
+                                   const Region& region, const LaneAddresses& addresses, uint32_t lanes,
+                                   uint32_t bytes, Touch touch) {
   const uint64_t address = addresses.at[std::countr_zero(lanes)];
   Explain(warp, instruction, bytes, touch)
       .fail(Rule::uninitialised, lanes,
-            buffer_place(buffer, address) + ": byte " + std::to_string(first_unwritten(region, address, bytes) - buffer.address) +
+            buffer_place(buffer, address) + ": byte " +
+                std::to_string(first_unwritten(region, address, bytes) - buffer.address) +
                 " was never written");
 }
 
 bool bad_permission(const Buffer& buffer, Touch touch) {
-  return (touch != Touch::load && buffer.access == Access::read) || (touch != Touch::store && buffer.access == Access::write);
+  return (touch != Touch::load && buffer.access == Access::read) ||
+         (touch != Touch::store && buffer.access == Access::write);
 }
 
 // Lanes that name different buffers, or something is wrong.
-void resolve_buffers_slowly(Warp& warp, const Instruction& instruction, LaneAddresses& addresses, uint32_t mask,
-                            uint32_t bytes, Touch touch, bool constant, Resolved& out) {
+void resolve_buffers_slowly(Warp& warp, const Instruction& instruction, LaneAddresses& addresses,
+                            uint32_t mask, uint32_t bytes, Touch touch, bool constant, Resolved& out) {
   Memory& memory = *warp.launch->memory;
   for (uint32_t left = mask; left;) {
     const auto first = static_cast<uint32_t>(std::countr_zero(left));
@@ -245,7 +271,8 @@ void resolve_buffers_slowly(Warp& warp, const Instruction& instruction, LaneAddr
       if (memory.find(addresses.at[lane]) == buffer) same |= 1u << lane;
     }
     if (!buffer)
-      Explain(warp, instruction, bytes, touch).fail(Rule::out_of_bounds, same, window_text(addresses.at[first]));
+      Explain(warp, instruction, bytes, touch)
+          .fail(Rule::out_of_bounds, same, window_text(addresses.at[first]));
     check_buffer(warp, instruction, *buffer, constant, addresses, same, bytes, touch);
     const Region region = region_of(warp, *buffer);
     if (region.initialised) {
@@ -262,8 +289,8 @@ void resolve_buffers_slowly(Warp& warp, const Instruction& instruction, LaneAddr
   out.together = out.consecutive = out.same = false;
 }
 
-void resolve_buffers(Warp& warp, const Instruction& instruction, LaneAddresses& addresses, uint32_t mask, uint32_t bytes,
-                     Touch touch, bool constant, Resolved& out) {
+void resolve_buffers(Warp& warp, const Instruction& instruction, LaneAddresses& addresses, uint32_t mask,
+                     uint32_t bytes, Touch touch, bool constant, Resolved& out) {
   if (mask != kAllLanes) fill_idle(addresses, mask);
   const Extent range = extent(addresses);
   Buffer* buffer = warp.launch->memory->find(range.low);
@@ -282,10 +309,11 @@ void resolve_buffers(Warp& warp, const Instruction& instruction, LaneAddresses& 
   resolve_buffers_slowly(warp, instruction, addresses, mask, bytes, touch, constant, out);
 }
 
-// --- the block's shared memory --------------------------------------------------------------------------------------------
+// --- the block's shared memory
+// --------------------------------------------------------------------------------------------
 
-void resolve_shared(Warp& warp, const Instruction& instruction, LaneAddresses& addresses, uint32_t mask, uint32_t bytes,
-                    Touch touch, Resolved& out) {
+void resolve_shared(Warp& warp, const Instruction& instruction, LaneAddresses& addresses, uint32_t mask,
+                    uint32_t bytes, Touch touch, Resolved& out) {
   const Explain explain(warp, instruction, bytes, touch);
   if (mask != kAllLanes) fill_idle(addresses, mask);
   const Block* block = warp.block;
@@ -329,15 +357,17 @@ void resolve_shared(Warp& warp, const Instruction& instruction, LaneAddresses& a
   if (range.high >= block->shared_bytes || bytes > block->shared_bytes - range.high) {
     const uint32_t bad = outside(addresses, mask, bytes, 0, block->shared_bytes);
     explain.fail(Rule::out_of_bounds, bad,
-                 "shared memory offset " + std::to_string(static_cast<int64_t>(addresses.at[std::countr_zero(bad)])) +
+                 "shared memory offset " +
+                     std::to_string(static_cast<int64_t>(addresses.at[std::countr_zero(bad)])) +
                      ", which ends at " + std::to_string(block->shared_bytes));
   }
   const Region region{block->shared.get(), block->shared_initialised.get(), 0, block->shared_bytes};
   uint32_t unwritten = 0;
   if (!settle(region, addresses, mask, bytes, touch, range, out, unwritten)) {
     const uint32_t bad = misaligned_lanes(addresses, mask, bytes);
-    explain.fail(Rule::misaligned, bad, "shared memory offset " + std::to_string(addresses.at[std::countr_zero(bad)]) +
-                                            ", which is not aligned to " + std::to_string(bytes));
+    explain.fail(Rule::misaligned, bad,
+                 "shared memory offset " + std::to_string(addresses.at[std::countr_zero(bad)]) +
+                     ", which is not aligned to " + std::to_string(bytes));
   }
   if (unwritten && warp.launch->options->check_memory) {
     const uint64_t address = addresses.at[std::countr_zero(unwritten)];
@@ -347,19 +377,22 @@ void resolve_shared(Warp& warp, const Instruction& instruction, LaneAddresses& a
   }
 }
 
-// --- a lane's own memory: .local variables and call parameters --------------------------------------------------------------
+// --- a lane's own memory: .local variables and call parameters
+// --------------------------------------------------------------
 
-void resolve_local(Warp& warp, const Instruction& instruction, const LaneAddresses& addresses, uint32_t mask, uint32_t bytes,
-                   Touch touch, Resolved& out) {
+void resolve_local(Warp& warp, const Instruction& instruction, const LaneAddresses& addresses, uint32_t mask,
+                   uint32_t bytes, Touch touch, Resolved& out) {
   const Explain explain(warp, instruction, bytes, touch);
   const uint64_t size = warp.launch->code->frame_bytes;
   if (const uint32_t bad = outside(addresses, mask, bytes, 0, size))
     explain.fail(Rule::out_of_bounds, bad,
-                 "local memory offset " + std::to_string(static_cast<int64_t>(addresses.at[std::countr_zero(bad)])) +
+                 "local memory offset " +
+                     std::to_string(static_cast<int64_t>(addresses.at[std::countr_zero(bad)])) +
                      ", which ends at " + std::to_string(size));
   if (const uint32_t bad = misaligned_lanes(addresses, mask, bytes))
-    explain.fail(Rule::misaligned, bad, "local memory offset " + std::to_string(addresses.at[std::countr_zero(bad)]) +
-                                            ", which is not aligned to " + std::to_string(bytes));
+    explain.fail(Rule::misaligned, bad,
+                 "local memory offset " + std::to_string(addresses.at[std::countr_zero(bad)]) +
+                     ", which is not aligned to " + std::to_string(bytes));
   uint32_t bad = 0;
   for (uint32_t rest = mask; rest; rest &= rest - 1) {
     const auto lane = static_cast<uint32_t>(std::countr_zero(rest));
@@ -372,50 +405,62 @@ void resolve_local(Warp& warp, const Instruction& instruction, const LaneAddress
       bad |= 1u << lane;
   }
   if (bad && warp.launch->options->check_memory && !instruction.memory.call_parameter)
-    explain.fail(Rule::uninitialised, bad, "local memory offset " + std::to_string(addresses.at[std::countr_zero(bad)]) +
-                                               ": some of these bytes were never written");
+    explain.fail(Rule::uninitialised, bad,
+                 "local memory offset " + std::to_string(addresses.at[std::countr_zero(bad)]) +
+                     ": some of these bytes were never written");
   out.together = out.consecutive = out.same = false;
 }
 
-// --- the kernel's parameters ----------------------------------------------------------------------------------------------
+// --- the kernel's parameters
+// ----------------------------------------------------------------------------------------------
 
-void resolve_param(Warp& warp, const Instruction& instruction, const LaneAddresses& addresses, uint32_t mask, uint32_t bytes,
-                   Touch touch, Resolved& out) {
+void resolve_param(Warp& warp, const Instruction& instruction, const LaneAddresses& addresses, uint32_t mask,
+                   uint32_t bytes, Touch touch, Resolved& out) {
   const Explain explain(warp, instruction, bytes, touch);
   if (touch != Touch::load) explain.fail(Rule::permission, mask, "a kernel parameter, which is read-only");
   const uint64_t size = warp.launch->params.size();
   if (const uint32_t bad = outside(addresses, mask, bytes, 0, size))
     explain.fail(Rule::out_of_bounds, bad,
-                 "parameter offset " + std::to_string(static_cast<int64_t>(addresses.at[std::countr_zero(bad)])) +
+                 "parameter offset " +
+                     std::to_string(static_cast<int64_t>(addresses.at[std::countr_zero(bad)])) +
                      ", which ends at " + std::to_string(size));
   if (const uint32_t bad = misaligned_lanes(addresses, mask, bytes))
-    explain.fail(Rule::misaligned, bad, "parameter offset " + std::to_string(addresses.at[std::countr_zero(bad)]) +
-                                            ", which is not aligned to " + std::to_string(bytes));
+    explain.fail(Rule::misaligned, bad,
+                 "parameter offset " + std::to_string(addresses.at[std::countr_zero(bad)]) +
+                     ", which is not aligned to " + std::to_string(bytes));
   for (uint32_t rest = mask; rest; rest &= rest - 1) {
     const auto lane = static_cast<uint32_t>(std::countr_zero(rest));
-    out.lane[lane] = const_cast<std::byte*>(warp.launch->params.data()) + addresses.at[lane];  // only ever read
+    out.lane[lane] =
+        const_cast<std::byte*>(warp.launch->params.data()) + addresses.at[lane];  // only ever read
   }
   out.together = out.consecutive = out.same = false;
 }
 
-// --- dispatch -------------------------------------------------------------------------------------------------------------
+// --- dispatch
+// -------------------------------------------------------------------------------------------------------------
 
-void resolve_unobserved(Warp& warp, const Instruction& instruction, Space space, LaneAddresses& addresses, uint32_t lanes,
-                        uint32_t bytes, Touch touch, Resolved& out) {
+void resolve_unobserved(Warp& warp, const Instruction& instruction, Space space, LaneAddresses& addresses,
+                        uint32_t lanes, uint32_t bytes, Touch touch, Resolved& out) {
   switch (space) {
-    case Space::global: return resolve_buffers(warp, instruction, addresses, lanes, bytes, touch, false, out);
-    case Space::constant: return resolve_buffers(warp, instruction, addresses, lanes, bytes, touch, true, out);
-    case Space::shared: return resolve_shared(warp, instruction, addresses, lanes, bytes, touch, out);
-    case Space::local: return resolve_local(warp, instruction, addresses, lanes, bytes, touch, out);
-    case Space::param: return resolve_param(warp, instruction, addresses, lanes, bytes, touch, out);
-    default: break;
+    case Space::global:
+      return resolve_buffers(warp, instruction, addresses, lanes, bytes, touch, false, out);
+    case Space::constant:
+      return resolve_buffers(warp, instruction, addresses, lanes, bytes, touch, true, out);
+    case Space::shared:
+      return resolve_shared(warp, instruction, addresses, lanes, bytes, touch, out);
+    case Space::local:
+      return resolve_local(warp, instruction, addresses, lanes, bytes, touch, out);
+    case Space::param:
+      return resolve_param(warp, instruction, addresses, lanes, bytes, touch, out);
+    default:
+      break;
   }
   trap(warp, instruction, Rule::wrong_space, lanes, "an access to a space that has no memory");
 }
 
 // `lanes` of the warp in a space that is not generic; addresses are relative to that space.
-void resolve_space(Warp& warp, const Instruction& instruction, Space space, LaneAddresses& addresses, uint32_t lanes,
-                   uint32_t bytes, Touch touch, Resolved& out) {
+void resolve_space(Warp& warp, const Instruction& instruction, Space space, LaneAddresses& addresses,
+                   uint32_t lanes, uint32_t bytes, Touch touch, Resolved& out) {
   if (observed(warp)) {  // once it is known to be allowed; resolving changes the addresses
     const LaneAddresses asked = addresses;
     resolve_unobserved(warp, instruction, space, addresses, lanes, bytes, touch, out);
@@ -431,17 +476,22 @@ struct Window {
 };
 Window window_of(const Memory& memory, uint64_t address) {
   switch (address / kWindowBytes) {
-    case 1: return {Space::shared, kSharedWindow};
-    case 2: return {Space::local, kLocalWindow};
-    case 3: return {Space::param, kParamWindow};
-    default: break;
+    case 1:
+      return {Space::shared, kSharedWindow};
+    case 2:
+      return {Space::local, kLocalWindow};
+    case 3:
+      return {Space::param, kParamWindow};
+    default:
+      break;
   }
   const Buffer* buffer = memory.find(address);
-  return {buffer && buffer->constant ? Space::constant : Space::global, 0};  // what is neither explains itself there
+  return {buffer && buffer->constant ? Space::constant : Space::global,
+          0};  // what is neither explains itself there
 }
 
-void resolve_generic(Warp& warp, const Instruction& instruction, LaneAddresses& addresses, uint32_t bytes, Touch touch,
-                     Resolved& out) {
+void resolve_generic(Warp& warp, const Instruction& instruction, LaneAddresses& addresses, uint32_t bytes,
+                     Touch touch, Resolved& out) {
   const uint32_t all = warp.mask;
   const Memory& memory = *warp.launch->memory;
   bool first_group = true;
@@ -487,8 +537,8 @@ void lane_addresses(const Warp& warp, const Instruction& instruction, LaneAddres
   }
 }
 
-void resolve(Warp& warp, const Instruction& instruction, LaneAddresses& addresses, uint32_t bytes, Touch touch,
-             Resolved& out) {
+void resolve(Warp& warp, const Instruction& instruction, LaneAddresses& addresses, uint32_t bytes,
+             Touch touch, Resolved& out) {
   out.addresses = &addresses;
   const Space space = instruction.memory.space;
   if (space == Space::generic)

@@ -1,4 +1,5 @@
-// Checked access of a warp to memory: space, bounds, alignment, permission and initialisation, once per warp when it can be.
+// Checked access of a warp to memory: space, bounds, alignment, permission and initialisation, once per warp
+// when it can be.
 #pragma once
 
 #include <cstddef>
@@ -20,7 +21,7 @@ struct Resolved {
   bool same = false;         // together, one address
   std::byte* base = nullptr;
   uint64_t low = 0;
-  std::byte* lane[kLanes];   // when not together
+  std::byte* lane[kLanes];  // when not together
   LaneAddresses* addresses = nullptr;
   std::byte* of(uint32_t l) const { return together ? base + (addresses->at[l] - low) : lane[l]; }
 };
@@ -28,10 +29,10 @@ struct Resolved {
 // Address operand of a memory instruction: row r[5] (kNoRow = absolute) plus the immediate.
 void lane_addresses(const Warp& warp, const Instruction& instruction, LaneAddresses& out);
 
-// Checks `bytes` bytes (a power of two, also the alignment) at each address of warp.mask in instruction.memory.space, tells the
-// observers, marks stored bytes as initialised, and says where they are. Throws Trap. Addresses of lanes outside the mask
-// are overwritten.
-void resolve(Warp& warp, const Instruction& instruction, LaneAddresses& addresses, uint32_t bytes, Touch touch,
-             Resolved& out);
+// Checks `bytes` bytes (a power of two, also the alignment) at each address of warp.mask in
+// instruction.memory.space, tells the observers, marks stored bytes as initialised, and says where they are.
+// Throws Trap. Addresses of lanes outside the mask are overwritten.
+void resolve(Warp& warp, const Instruction& instruction, LaneAddresses& addresses, uint32_t bytes,
+             Touch touch, Resolved& out);
 
 }  // namespace attest::vm

@@ -1,4 +1,5 @@
-// Float arithmetic as the PTX ISA rounds it, for one lane: NaN results, subnormals, saturation, rounding modes.
+// Float arithmetic as the PTX ISA rounds it, for one lane: NaN results, subnormals, saturation, rounding
+// modes.
 #pragma once
 
 #include <bit>
@@ -30,7 +31,8 @@ inline double flush(double value) {
 inline float saturate(float value) { return value > 0.0f ? (value < 1.0f ? value : 1.0f) : 0.0f; }
 inline double saturate(double value) { return value > 0.0 ? (value < 1.0 ? value : 1.0) : 0.0; }
 
-// --- 16-bit formats -------------------------------------------------------------------------------------------------------
+// --- 16-bit formats
+// -------------------------------------------------------------------------------------------------------
 
 inline float widen(BF16 value) { return std::bit_cast<float>(uint32_t{value.bits} << 16); }
 inline float widen(F16 value) {
@@ -39,7 +41,8 @@ inline float widen(F16 value) {
   if (exponent == 31) return std::bit_cast<float>(sign | 0x7F800000u | fraction << 13);
   // 2^-24 * fraction is exact, for subnormals; else the exponent is moved.
   const float subnormal = static_cast<float>(fraction) * 0x1p-24f;
-  const uint32_t magnitude = exponent ? (exponent + 112) << 23 | fraction << 13 : std::bit_cast<uint32_t>(subnormal);
+  const uint32_t magnitude =
+      exponent ? (exponent + 112) << 23 | fraction << 13 : std::bit_cast<uint32_t>(subnormal);
   return std::bit_cast<float>(sign | magnitude);
 }
 inline float low(F16x2 value) { return widen(F16{static_cast<uint16_t>(value.bits)}); }
@@ -70,8 +73,9 @@ inline F16 round_f16(float value) {
   return {static_cast<uint16_t>(sign | result)};
 }
 
-// The double nearest to a + b, with the last bit set when something was cut off: rounding it again to a narrower format (by at
-// least two bits) rounds a + b once. Boldo and Melquiond, "Emulation of FMA and correctly rounded sums", 2008.
+// The double nearest to a + b, with the last bit set when something was cut off: rounding it again to a
+// narrower format (by at least two bits) rounds a + b once. Boldo and Melquiond, "Emulation of FMA and
+// correctly rounded sums", 2008.
 inline double add_to_odd(double a, double b) {
   const double sum = a + b;
   const double back = sum - a;
@@ -87,7 +91,8 @@ inline float narrow_to_odd(double value) {
   const auto nearest = static_cast<float>(value);
   const auto back = static_cast<double>(nearest);
   if (back == value || value != value || std::isinf(nearest) || std::bit_cast<uint32_t>(nearest) & 1) {
-    if (std::isinf(nearest) && !std::isinf(value)) return std::copysign(std::bit_cast<float>(0x7F7FFFFFu), nearest);
+    if (std::isinf(nearest) && !std::isinf(value))
+      return std::copysign(std::bit_cast<float>(0x7F7FFFFFu), nearest);
     return nearest;
   }
   const uint32_t bits = std::bit_cast<uint32_t>(nearest);
@@ -103,7 +108,8 @@ H round_half(float value) {
     return round_bf16(value);
 }
 
-// --- rounding modes other than nearest ------------------------------------------------------------------------------------
+// --- rounding modes other than nearest
+// ------------------------------------------------------------------------------------
 
 // Sets the host's rounding mode for one handler call (32 lanes); .rn forms never come here.
 class RoundingScope {

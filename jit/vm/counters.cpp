@@ -19,14 +19,15 @@ uint64_t sectors(const AccessEvent& event) {
   std::set<uint64_t> touched;
   for (uint32_t rest = event.site.lanes; rest; rest &= rest - 1) {
     const uint64_t address = event.addresses[static_cast<size_t>(std::countr_zero(rest))];
-    for (uint64_t sector = address / kSectorBytes; sector <= (address + event.bytes - 1) / kSectorBytes; ++sector)
+    for (uint64_t sector = address / kSectorBytes; sector <= (address + event.bytes - 1) / kSectorBytes;
+         ++sector)
       touched.insert(sector);
   }
   return touched.size();
 }
 
-// Lanes that want different words of one bank take turns; the same word is read once. Accesses wider than 4 bytes are served in
-// groups of lanes that ask for at most 128 bytes.
+// Lanes that want different words of one bank take turns; the same word is read once. Accesses wider than 4
+// bytes are served in groups of lanes that ask for at most 128 bytes.
 uint64_t extra_turns(const AccessEvent& event) {
   const uint32_t words = std::max(event.bytes / 4, 1u);
   const uint32_t lanes_together = kLanes / words;
@@ -68,7 +69,9 @@ void CountingObserver::access(const AccessEvent& event) {
   const bool loads = event.touch != Touch::store, stores = event.touch != Touch::load;
   if (event.touch == Touch::atomic) totals_.atomics += static_cast<uint64_t>(std::popcount(event.site.lanes));
   switch (event.space) {
-    case Space::global: count_global(event); break;
+    case Space::global:
+      count_global(event);
+      break;
     case Space::shared:
       totals_.shared_load_bytes += loads ? bytes : 0;
       totals_.shared_store_bytes += stores ? bytes : 0;
@@ -78,7 +81,8 @@ void CountingObserver::access(const AccessEvent& event) {
       totals_.local_load_bytes += loads ? bytes : 0;
       totals_.local_store_bytes += stores ? bytes : 0;
       break;
-    default: break;
+    default:
+      break;
   }
 }
 

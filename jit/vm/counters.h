@@ -34,13 +34,14 @@ struct Counters {
   uint64_t shared_bank_conflicts = 0;  // extra turns of shared accesses: 32 banks of 4 bytes
   uint64_t local_load_bytes = 0;
   uint64_t local_store_bytes = 0;
-  uint64_t atomics = 0;                // lane-wide
-  uint64_t barrier_arrivals = 0;       // warp-wide
-  std::map<std::string, uint64_t> instructions;      // warp-instructions by form
-  std::map<std::string, BufferTraffic> buffers;      // global buffers by name; equal names are added up
+  uint64_t atomics = 0;                          // lane-wide
+  uint64_t barrier_arrivals = 0;                 // warp-wide
+  std::map<std::string, uint64_t> instructions;  // warp-instructions by form
+  std::map<std::string, BufferTraffic> buffers;  // global buffers by name; equal names are added up
 };
 
-// Counts over all launches it observes. Cheap enough for tests; a launch without observers pays nothing for it.
+// Counts over all launches it observes. Cheap enough for tests; a launch without observers pays nothing for
+// it.
 class CountingObserver : public Observer {
  public:
   void launch_begin(const LaunchEvent& event) override;

@@ -1,4 +1,5 @@
-// Rows of the constant part are numbered apart from those of the registers (bit 31) until their number is known.
+// Rows of the constant part are numbered apart from those of the registers (bit 31) until their number is
+// known.
 #include "jit/vm/decoder.h"
 
 #include <algorithm>
@@ -37,7 +38,8 @@ void Decoder::fail(const std::string& what) const {
   throw ParseError(line_, text_.empty() ? what : "`" + text_ + "`: " + what);
 }
 
-// --- names ----------------------------------------------------------------------------------------------------------------
+// --- names
+// ----------------------------------------------------------------------------------------------------------------
 
 const Decoder::Reg* Decoder::find_register(std::string_view name) {
   for (size_t i = scopes_.size(); i-- > 0;) {
@@ -90,11 +92,13 @@ Decoder::Reg Decoder::new_register(const std::string& type, int line) {
 }
 
 uint32_t Decoder::temporary(Width width) {
-  const uint32_t bytes = std::max(row_bytes(width), 64u);  // a predicate takes a cache line's width of its own
+  const uint32_t bytes =
+      std::max(row_bytes(width), 64u);  // a predicate takes a cache line's width of its own
   const uint32_t row = register_bytes_;
   register_bytes_ += bytes;
   if (current_ < code_.functions.size())
-    code_.functions[current_].rows.push_back({true, width == Width::w64, width == Width::predicate, row, bytes});
+    code_.functions[current_].rows.push_back(
+        {true, width == Width::w64, width == Width::predicate, row, bytes});
   if (register_bytes_ >= kConstantTag) fail("too many registers");
   return row;
 }
@@ -112,7 +116,8 @@ uint32_t Decoder::constant_row(uint64_t bits, Width width) {
   } else {
     const size_t bytes = width == Width::w64 ? 8 : 4;
     code_.constants.resize(row + bytes * kLanes);
-    for (uint32_t lane = 0; lane < kLanes; ++lane) std::memcpy(code_.constants.data() + row + lane * bytes, &bits, bytes);
+    for (uint32_t lane = 0; lane < kLanes; ++lane)
+      std::memcpy(code_.constants.data() + row + lane * bytes, &bits, bytes);
   }
   return constants_[key] = row | kConstantTag;
 }
@@ -149,7 +154,8 @@ uint32_t Decoder::symbol_row(const std::string& name, int64_t offset, Width widt
   return kNoRow;
 }
 
-// --- operands -------------------------------------------------------------------------------------------------------------
+// --- operands
+// -------------------------------------------------------------------------------------------------------------
 
 namespace {
 
@@ -160,18 +166,25 @@ struct LetterMeaning {
 };
 LetterMeaning letter_meaning(char letter) {
   switch (letter | 0x20) {
-    case 'p': return {Width::predicate, 1, false};
-    case 'h': return {Width::w32, 2, false};
-    case 'v': return {Width::w32, 2, true};
-    case 'n': return {Width::w32, 4, true};
+    case 'p':
+      return {Width::predicate, 1, false};
+    case 'h':
+      return {Width::w32, 2, false};
+    case 'v':
+      return {Width::w32, 2, true};
+    case 'n':
+      return {Width::w32, 4, true};
     case 'w':
-    case 'f': return {Width::w32, 4, false};
-    default: return {Width::w64, 8, false};
+    case 'f':
+      return {Width::w32, 4, false};
+    default:
+      return {Width::w64, 8, false};
   }
 }
 
 std::string register_kind(const Decoder::Reg& reg) {
-  return reg.width == Width::predicate ? "a predicate" : "a register of " + std::to_string(reg.bytes * 8) + " bits";
+  return reg.width == Width::predicate ? "a predicate"
+                                       : "a register of " + std::to_string(reg.bytes * 8) + " bits";
 }
 std::string letter_text(const LetterMeaning& meaning) {
   return meaning.width == Width::predicate ? "a predicate" : std::to_string(meaning.bytes * 8) + " bits";
@@ -194,8 +207,11 @@ uint32_t Decoder::source(const syntax::Operand& operand, char letter) {
           emit_before(narrow);
           return narrow.r[0];
         }
-        const bool fits = reg->width == meaning.width && (meaning.relaxed ? reg->bytes >= meaning.bytes : reg->bytes == meaning.bytes);
-        if (!fits) fail("operand `" + operand.name + "` is " + register_kind(*reg) + ", the instruction wants " + letter_text(meaning));
+        const bool fits = reg->width == meaning.width &&
+                          (meaning.relaxed ? reg->bytes >= meaning.bytes : reg->bytes == meaning.bytes);
+        if (!fits)
+          fail("operand `" + operand.name + "` is " + register_kind(*reg) + ", the instruction wants " +
+               letter_text(meaning));
         if (!operand.negated) return reg->row;
         if (meaning.width != Width::predicate) fail("`!` before an operand that is no predicate");
         Instruction negate;
@@ -225,25 +241,32 @@ uint32_t Decoder::source(const syntax::Operand& operand, char letter) {
       if (letter == 'f' || letter == 'd') fail("an integer literal where a float is wanted");
       return constant_row(operand.bits, meaning.width);
     case Kind::f32:
-      if (meaning.width != Width::w32 || meaning.bytes != 4) fail("a 32-bit float literal where " + letter_text(meaning) + " are wanted");
+      if (meaning.width != Width::w32 || meaning.bytes != 4)
+        fail("a 32-bit float literal where " + letter_text(meaning) + " are wanted");
       return constant_row(operand.bits, meaning.width);
     case Kind::f64:
       if (letter == 'f')
-        return constant_row(std::bit_cast<uint32_t>(static_cast<float>(std::bit_cast<double>(operand.bits))), Width::w32);
-      if (meaning.width != Width::w64) fail("a 64-bit float literal where " + letter_text(meaning) + " are wanted");
+        return constant_row(std::bit_cast<uint32_t>(static_cast<float>(std::bit_cast<double>(operand.bits))),
+                            Width::w32);
+      if (meaning.width != Width::w64)
+        fail("a 64-bit float literal where " + letter_text(meaning) + " are wanted");
       return constant_row(operand.bits, meaning.width);
-    default: fail("an operand of the wrong kind");
+    default:
+      fail("an operand of the wrong kind");
   }
 }
 
 uint32_t Decoder::target(const syntax::Operand& operand, char letter) {
   const LetterMeaning meaning = letter_meaning(letter);
   if (operand.kind == syntax::Operand::Kind::underscore) return temporary(meaning.width);
-  if (operand.kind != syntax::Operand::Kind::name || operand.negated || operand.offset) fail("a result that is no register");
+  if (operand.kind != syntax::Operand::Kind::name || operand.negated || operand.offset)
+    fail("a result that is no register");
   const Reg* reg = find_register(operand.name);
   if (!reg) fail("`" + operand.name + "` is not declared");
-  if (reg->width != meaning.width || (meaning.relaxed ? reg->bytes < meaning.bytes : reg->bytes != meaning.bytes))
-    fail("result `" + operand.name + "` is " + register_kind(*reg) + ", the instruction gives " + letter_text(meaning));
+  if (reg->width != meaning.width ||
+      (meaning.relaxed ? reg->bytes < meaning.bytes : reg->bytes != meaning.bytes))
+    fail("result `" + operand.name + "` is " + register_kind(*reg) + ", the instruction gives " +
+         letter_text(meaning));
   return reg->row;
 }
 
@@ -331,7 +354,8 @@ CallSite& Decoder::new_call(uint32_t& number) {
 
 uint32_t Decoder::function_index(std::string_view name) {
   const auto found = function_numbers_.find(name);
-  if (found == function_numbers_.end()) fail("function `" + std::string(name) + "` has no body in this module");
+  if (found == function_numbers_.end())
+    fail("function `" + std::string(name) + "` has no body in this module");
   return found->second;
 }
 
@@ -345,7 +369,8 @@ uint32_t Decoder::callee_row() {
 
 uint64_t Decoder::parameter_bytes() const {
   uint64_t offset = 0;
-  for (const syntax::Variable& parameter : entry_.parameters) offset = align_up(offset, parameter.align) + parameter.bytes();
+  for (const syntax::Variable& parameter : entry_.parameters)
+    offset = align_up(offset, parameter.align) + parameter.bytes();
   return offset;
 }
 
@@ -360,21 +385,25 @@ Place Decoder::place_of(const syntax::Operand& operand) {
       return {true, reg->width == Width::w64, reg->width == Width::predicate, reg->row, reg->bytes};
     const Var* variable = find_variable(operand.name);
     if (variable && variable->space == Space::local)
-      return {false, false, false, static_cast<uint32_t>(variable->address), static_cast<uint32_t>(variable->bytes)};
+      return {false, false, false, static_cast<uint32_t>(variable->address),
+              static_cast<uint32_t>(variable->bytes)};
     fail("`" + operand.name + "` cannot be passed to a function");
   }
   fail("a literal cannot be passed to a function here");
 }
 
-void Decoder::operands_by_letters(const std::string& letters, const syntax::Instruction& in, Instruction& out) {
+void Decoder::operands_by_letters(const std::string& letters, const syntax::Instruction& in,
+                                  Instruction& out) {
   using Kind = syntax::Operand::Kind;
   if (in.operands.size() != letters.size())
-    fail("has " + std::to_string(in.operands.size()) + " operands, expected " + std::to_string(letters.size()));
+    fail("has " + std::to_string(in.operands.size()) + " operands, expected " +
+         std::to_string(letters.size()));
   for (size_t i = 0; i < letters.size(); ++i) {
     const char letter = letters[i];
     const syntax::Operand& operand = in.operands[i];
     if (letter == 'i') {
-      if (operand.kind != Kind::integer) fail("operand " + std::to_string(i + 1) + " must be an integer literal");
+      if (operand.kind != Kind::integer)
+        fail("operand " + std::to_string(i + 1) + " must be an integer literal");
       out.immediate = static_cast<int64_t>(operand.bits);
       continue;
     }
@@ -392,7 +421,8 @@ void Decoder::operands_by_letters(const std::string& letters, const syntax::Inst
   }
 }
 
-// --- declarations ---------------------------------------------------------------------------------------------------------
+// --- declarations
+// ---------------------------------------------------------------------------------------------------------
 
 uint32_t Decoder::frame(uint64_t bytes, uint64_t align) {
   const uint64_t at = align_up(frame_top_, std::max<uint64_t>(align, 1));
@@ -406,7 +436,8 @@ void Decoder::declare(const syntax::Register& reg) {
   ScopeNames& scope = scopes_.back();
   if (reg.count) {
     scope.families[reg.name] = {reg.type, *reg.count};
-    if (reg.type != "pred" && type_bytes(reg.type) > 8 && *reg.count > 0) throw ParseError(reg.line, "128-bit registers are not modelled");
+    if (reg.type != "pred" && type_bytes(reg.type) > 8 && *reg.count > 0)
+      throw ParseError(reg.line, "128-bit registers are not modelled");
   } else {
     scope.registers[reg.name] = new_register(reg.type, reg.line);
   }
@@ -422,11 +453,14 @@ void Decoder::declare(const syntax::Variable& variable) {
       break;
     case Space::local:
     case Space::param:
-      if (!variable.initial.empty()) throw ParseError(variable.line, "an initial value for '" + variable.name + "' is not possible");
+      if (!variable.initial.empty())
+        throw ParseError(variable.line, "an initial value for '" + variable.name + "' is not possible");
       var.space = Space::local;
       var.address = frame(variable.bytes(), variable.align);
       break;
-    default: throw ParseError(variable.line, "variable '" + variable.name + "' in a state space that a function cannot declare");
+    default:
+      throw ParseError(variable.line,
+                       "variable '" + variable.name + "' in a state space that a function cannot declare");
   }
   scopes_.back().variables[variable.name] = var;
 }
@@ -455,7 +489,8 @@ void Decoder::close_scope() {
   scopes_.pop_back();
 }
 
-// --- statements -----------------------------------------------------------------------------------------------------------
+// --- statements
+// -----------------------------------------------------------------------------------------------------------
 
 void Decoder::put(Instruction instruction, const std::string& text) {
   code_.instructions.push_back(instruction);
@@ -490,7 +525,8 @@ void Decoder::instruction(const syntax::Instruction& in) {
   }
   if (!in.guard.empty()) {
     const Reg* guard = find_register(in.guard);
-    if (!guard || guard->width != Width::predicate) fail("guard `" + in.guard + "` is not a declared predicate");
+    if (!guard || guard->width != Width::predicate)
+      fail("guard `" + in.guard + "` is not a declared predicate");
     out.guard = guard->row;
     out.guard_negated = in.guard_negated;
   }
@@ -518,7 +554,9 @@ void Decoder::statement(const syntax::Statement& statement) {
   using Kind = syntax::Statement::Kind;
   line_ = statement.line;
   switch (statement.kind) {
-    case Kind::instruction: instruction(statement.instruction); break;
+    case Kind::instruction:
+      instruction(statement.instruction);
+      break;
     case Kind::label: {
       const auto key = std::pair(scopes_.back().id, statement.label);
       if (labels_.count(key)) fail("label `" + statement.label + "` is defined twice");
@@ -528,12 +566,19 @@ void Decoder::statement(const syntax::Statement& statement) {
     case Kind::registers:
       for (const syntax::Register& reg : statement.registers) declare(reg);
       break;
-    case Kind::variable: declare(statement.variable); break;
-    case Kind::open: open_scope(); break;
-    case Kind::close: close_scope(); break;
+    case Kind::variable:
+      declare(statement.variable);
+      break;
+    case Kind::open:
+      open_scope();
+      break;
+    case Kind::close:
+      close_scope();
+      break;
     case Kind::branch_targets:
     case Kind::call_targets:
-    case Kind::prototype: break;  // collected before the body is decoded
+    case Kind::prototype:
+      break;  // collected before the body is decoded
   }
 }
 
@@ -549,13 +594,14 @@ void Decoder::function(size_t index) {
   open_scope();
   tables_.clear();
   for (const syntax::Statement& each : syntax_function.body)
-    if (each.kind == syntax::Statement::Kind::branch_targets || each.kind == syntax::Statement::Kind::call_targets ||
-        each.kind == syntax::Statement::Kind::prototype)
+    if (each.kind == syntax::Statement::Kind::branch_targets ||
+        each.kind == syntax::Statement::Kind::call_targets || each.kind == syntax::Statement::Kind::prototype)
       tables_[each.label] = &each;
   if (syntax_function.entry) {
     uint64_t offset = 0;
     for (const syntax::Variable& parameter : syntax_function.parameters) {
-      if (parameter.space != Space::param) throw ParseError(parameter.line, "a kernel parameter must be .param");
+      if (parameter.space != Space::param)
+        throw ParseError(parameter.line, "a kernel parameter must be .param");
       offset = align_up(offset, parameter.align);
       Var var;
       var.space = Space::param;
@@ -569,7 +615,8 @@ void Decoder::function(size_t index) {
     for (const syntax::Variable& result : syntax_function.results) info.results.push_back(formal(result));
     code_.functions[index].rows.clear();  // a result outlives the call
     info.frame_begin = frame_top_;
-    for (const syntax::Variable& parameter : syntax_function.parameters) info.parameters.push_back(formal(parameter));
+    for (const syntax::Variable& parameter : syntax_function.parameters)
+      info.parameters.push_back(formal(parameter));
     info.return_row = temporary(Width::w32);
   }
   info.rows = std::move(code_.functions[index].rows);
@@ -602,7 +649,8 @@ void Decoder::resolve_labels() {
   labels_.clear();
 }
 
-// --- the whole entry ------------------------------------------------------------------------------------------------------
+// --- the whole entry
+// ------------------------------------------------------------------------------------------------------
 
 void Decoder::collect(const syntax::Operand& operand, std::vector<std::string>& names) const {
   if (!operand.name.empty()) names.push_back(operand.name);
@@ -655,7 +703,8 @@ void Decoder::reach() {
   for (const syntax::Function* function : functions_) {
     FunctionCode info;
     info.name = function->name;
-    info.number = program_.functions.count(function->name) ? program_.functions.find(function->name)->second : 0;
+    info.number =
+        program_.functions.count(function->name) ? program_.functions.find(function->name)->second : 0;
     code_.functions.push_back(std::move(info));
   }
 }
@@ -672,7 +721,8 @@ void Decoder::layout_shared() {
       if (statement.kind == syntax::Statement::Kind::variable && shared_.count(&statement.variable))
         order.push_back(&statement.variable);
   for (const syntax::Variable* variable : order) {
-    if (!variable->initial.empty()) throw ParseError(variable->line, "shared memory cannot have initial values");
+    if (!variable->initial.empty())
+      throw ParseError(variable->line, "shared memory cannot have initial values");
     if (variable->unsized || (variable->is_extern && variable->count == 0)) {
       dynamic_align = std::max(dynamic_align, variable->align);
       continue;
@@ -700,7 +750,8 @@ void Decoder::finish() {
     const CallSite& call = code_.calls[each.list];
     const FunctionCode& callee = code_.functions[static_cast<size_t>(call.function)];
     if (!same_signature(call.arguments, callee.parameters) || !same_signature(call.results, callee.results))
-      throw ParseError(each.line, "the arguments or results of this call are not those of '" + callee.name + "'");
+      throw ParseError(each.line,
+                       "the arguments or results of this call are not those of '" + callee.name + "'");
   }
   const auto place = [&](uint32_t& row) {
     if (row == kNoRow) return;

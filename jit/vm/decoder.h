@@ -16,7 +16,8 @@ namespace attest::vm {
 enum class Width : uint8_t { none = 0, predicate = 1, w32 = 2, w64 = 3 };
 inline uint32_t row_bytes(Width width) { return width == Width::w64 ? 256 : width == Width::w32 ? 128 : 4; }
 
-// Decodes one entry with the device functions that it reaches. Form decoders (Form::decode) use the public part.
+// Decodes one entry with the device functions that it reaches. Form decoders (Form::decode) use the public
+// part.
 class Decoder {
  public:
   Decoder(const syntax::Module& module, const ProgramData& program, const syntax::Function& entry);
@@ -30,10 +31,10 @@ class Decoder {
     uint32_t bytes = 0;  // of the declared type; 1 for a predicate
   };
   struct Var {
-    Space space = Space::global;   // where ld and st find it: a function's parameters are in local memory
+    Space space = Space::global;  // where ld and st find it: a function's parameters are in local memory
     bool kernel_param = false;
-    uint64_t address = 0;          // within its space; of global and constant variables: unknown until launch
-    int module_index = -1;         // of a module variable
+    uint64_t address = 0;   // within its space; of global and constant variables: unknown until launch
+    int module_index = -1;  // of a module variable
     uint64_t bytes = 0;
   };
 
@@ -56,7 +57,8 @@ class Decoder {
   void address(const syntax::Operand& operand, Instruction& out);
   // Appends rows to Code::lists and returns the index of the first.
   uint32_t list(const std::vector<uint32_t>& rows);
-  // Fills in `list` of the instruction that stands `ahead` places after the one being decoded, once labels are known.
+  // Fills in `list` of the instruction that stands `ahead` places after the one being decoded, once labels
+  // are known.
   void branch_to(const std::string& label, size_t ahead = 0);
   // The targets of a .branchtargets table, as labels.
   const std::vector<std::string>& branch_table(const std::string& name) const;
@@ -138,8 +140,9 @@ class Decoder {
   std::string text_;
 };
 
-// The name under which an instruction is looked up: modifiers that do not change what it does are left out, those that only
-// qualify a memory access go to `out.memory`. `policies` is the number of trailing operands (cache policies) to ignore.
+// The name under which an instruction is looked up: modifiers that do not change what it does are left out,
+// those that only qualify a memory access go to `out.memory`. `policies` is the number of trailing operands
+// (cache policies) to ignore.
 std::string form_name(const syntax::Instruction& in, Instruction& out, int& policies);
 
 }  // namespace attest::vm

@@ -1,6 +1,7 @@
 // Narrow float formats: encoding with any rounding mode, decoding.
 #pragma once
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstdint>
@@ -10,8 +11,8 @@ namespace attest::vm {
 struct Format {
   int exponent_bits;
   int fraction_bits;
-  bool infinity;       // false: all exponents are finite, only the all-ones pattern is NaN (e4m3)
-  uint32_t nan;        // the canonical NaN
+  bool infinity;  // false: all exponents are finite, only the all-ones pattern is NaN (e4m3)
+  uint32_t nan;   // the canonical NaN
 };
 inline constexpr Format kF16 = {5, 10, true, 0x7FFF};
 inline constexpr Format kBf16 = {8, 7, true, 0x7FFF};
@@ -52,7 +53,8 @@ inline uint32_t encode(double value, const Format& format, Round mode, bool fini
   whole += up;
   const double code = std::ldexp(static_cast<double>(exponent - lowest), format.fraction_bits) + whole;
   if (code > top) {
-    const bool toward_zero = mode == Round::zero || (mode == Round::up && minus) || (mode == Round::down && !minus);
+    const bool toward_zero =
+        mode == Round::zero || (mode == Round::up && minus) || (mode == Round::down && !minus);
     return sign | (keep || toward_zero ? top : top + 1);
   }
   return sign | static_cast<uint32_t>(code);

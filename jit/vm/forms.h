@@ -23,7 +23,7 @@ using Decode = void (*)(Decoder&, const syntax::Instruction&, Instruction&);
 //   n    32 bits or the low 32 bits of a 64-bit register, as cvt allows
 //   i    an integer literal, into Instruction::immediate
 struct Form {
-  std::string name;      // opcode and modifiers that change the meaning, as in the PTX ISA
+  std::string name;  // opcode and modifiers that change the meaning, as in the PTX ISA
   std::string operands;
   Handler run = nullptr;
   const char* section = "";

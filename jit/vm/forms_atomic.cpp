@@ -27,7 +27,8 @@ U exchange(std::byte* at, F f) {
 }
 
 template <class T>
-using Bits = std::conditional_t<sizeof(T) == 2, uint16_t, std::conditional_t<sizeof(T) == 4, uint32_t, uint64_t>>;
+using Bits =
+    std::conditional_t<sizeof(T) == 2, uint16_t, std::conditional_t<sizeof(T) == 4, uint32_t, uint64_t>>;
 
 // d = old; *a = F(old, b).      PTX ISA: parallel-synchronization-and-communication-instructions-atom
 // Operands: r[0] d (kNoRow for red), r[1] b, r[5] address.
@@ -42,7 +43,8 @@ void atomic(Warp& warp, const Instruction& instruction) {
   for (uint32_t rest = warp.mask; rest; rest &= rest - 1) {
     const auto lane = static_cast<uint32_t>(std::countr_zero(rest));
     const T operand = b.at(lane);
-    const U old = exchange<U>(where.of(lane), [&](U before) { return std::bit_cast<U>(F(std::bit_cast<T>(before), operand)); });
+    const U old = exchange<U>(
+        where.of(lane), [&](U before) { return std::bit_cast<U>(F(std::bit_cast<T>(before), operand)); });
     if (instruction.r[0] != kNoRow) warp.row<RowOf<T>>(instruction.r[0])[lane] = old;
   }
 }
@@ -58,35 +60,52 @@ void compare_and_swap(Warp& warp, const Instruction& instruction) {
   for (uint32_t rest = warp.mask; rest; rest &= rest - 1) {
     const auto lane = static_cast<uint32_t>(std::countr_zero(rest));
     const U expected = b.at(lane), desired = c.at(lane);
-    const U old = exchange<U>(where.of(lane), [&](U before) { return before == expected ? desired : before; });
+    const U old =
+        exchange<U>(where.of(lane), [&](U before) { return before == expected ? desired : before; });
     if (instruction.r[0] != kNoRow) warp.row<RowOf<U>>(instruction.r[0])[lane] = old;
   }
 }
 
 template <class T>
-T add(T a, T b) { return static_cast<T>(a + b); }
+T add(T a, T b) {
+  return static_cast<T>(a + b);
+}
 template <class T>
-T and_(T a, T b) { return a & b; }
+T and_(T a, T b) {
+  return a & b;
+}
 template <class T>
-T or_(T a, T b) { return a | b; }
+T or_(T a, T b) {
+  return a | b;
+}
 template <class T>
-T xor_(T a, T b) { return a ^ b; }
+T xor_(T a, T b) {
+  return a ^ b;
+}
 template <class T>
-T exch(T, T b) { return b; }
+T exch(T, T b) {
+  return b;
+}
 template <class T>
-T min(T a, T b) { return a < b ? a : b; }
+T min(T a, T b) {
+  return a < b ? a : b;
+}
 template <class T>
-T max(T a, T b) { return a > b ? a : b; }
+T max(T a, T b) {
+  return a > b ? a : b;
+}
 uint32_t inc(uint32_t a, uint32_t b) { return a >= b ? 0 : a + 1; }
 uint32_t dec(uint32_t a, uint32_t b) { return a == 0 || a > b ? b : a - 1; }
 float add_f32(float a, float b) { return canonical(a + b); }
-// On global memory atom.add.f32 flushes subnormals; on shared memory it does not (PTX ISA). One row serves both spaces, so the
-// handler asks for the space.
+// On global memory atom.add.f32 flushes subnormals; on shared memory it does not (PTX ISA). One row serves
+// both spaces, so the handler asks for the space.
 void add_f32_by_space(Warp& warp, const Instruction& instruction);
 float add_f32_ftz(float a, float b) { return canonical(flush(flush(a) + flush(b))); }
 double add_f64(double a, double b) { return a + b; }
 template <class H>
-H add_half(H a, H b) { return round_half<H>(widen(a) + widen(b)); }
+H add_half(H a, H b) {
+  return round_half<H>(widen(a) + widen(b));
+}
 template <class P, class H>
 P add_pair(P a, P b) {
   const H lower = round_half<H>(low(a) + low(b)), upper = round_half<H>(high(a) + high(b));
@@ -97,8 +116,10 @@ template <bool Red, char L, bool Three>
 void decode(Decoder& decoder, const syntax::Instruction& in, Instruction& out) {
   const size_t expected = (Red ? 2 : 3) + (Three ? 1 : 0);
   if (in.operands.size() != expected)
-    decoder.fail("has " + std::to_string(in.operands.size()) + " operands, expected " + std::to_string(expected));
-  if (out.memory.space != Space::generic && out.memory.space != Space::global && out.memory.space != Space::shared)
+    decoder.fail("has " + std::to_string(in.operands.size()) + " operands, expected " +
+                 std::to_string(expected));
+  if (out.memory.space != Space::generic && out.memory.space != Space::global &&
+      out.memory.space != Space::shared)
     decoder.fail("atomics are for global and shared memory");
   size_t at = 0;
   if (!Red) {
@@ -115,8 +136,10 @@ void decode(Decoder& decoder, const syntax::Instruction& in, Instruction& out) {
 
 template <char L>
 void add_rows(FormTable& table, const string& tail, Handler run, const char* meaning) {
-  table.add({"atom" + tail, "", run, "parallel-synchronization-and-communication-instructions-atom", meaning, decode<false, L, false>});
-  table.add({"red" + tail, "", run, "parallel-synchronization-and-communication-instructions-red", meaning, decode<true, L, false>});
+  table.add({"atom" + tail, "", run, "parallel-synchronization-and-communication-instructions-atom", meaning,
+             decode<false, L, false>});
+  table.add({"red" + tail, "", run, "parallel-synchronization-and-communication-instructions-red", meaning,
+             decode<true, L, false>});
 }
 
 template <class T, char L>
@@ -134,7 +157,8 @@ template <class T, char L>
 void add_exchange(FormTable& table, const string& type) {
   const char* section = "parallel-synchronization-and-communication-instructions-atom";
   table.add({"atom.exch." + type, "", atomic<T, &exch<T>>, section, "*a = b.", decode<false, L, false>});
-  table.add({"atom.cas." + type, "", compare_and_swap<T>, section, "*a = b if *a was c's partner b, else unchanged.", decode<false, L, true>});
+  table.add({"atom.cas." + type, "", compare_and_swap<T>, section,
+             "*a = b if *a was c's partner b, else unchanged.", decode<false, L, true>});
 }
 
 void add_f32_by_space(Warp& warp, const Instruction& instruction) {
@@ -147,14 +171,18 @@ void add_f32_by_space(Warp& warp, const Instruction& instruction) {
 }  // namespace
 
 void add_atomic_forms(FormTable& table) {
-  for (const char* type : {"u32", "s32"}) add_rows<'w'>(table, string(".add.") + type, atomic<uint32_t, &add<uint32_t>>, "*a = *a + b.");
-  for (const char* type : {"u64", "s64"}) add_rows<'q'>(table, string(".add.") + type, atomic<uint64_t, &add<uint64_t>>, "*a = *a + b.");
-  add_rows<'f'>(table, ".add.f32", add_f32_by_space, "*a = *a + b, rounded to nearest; global memory flushes subnormals.");
+  for (const char* type : {"u32", "s32"})
+    add_rows<'w'>(table, string(".add.") + type, atomic<uint32_t, &add<uint32_t>>, "*a = *a + b.");
+  for (const char* type : {"u64", "s64"})
+    add_rows<'q'>(table, string(".add.") + type, atomic<uint64_t, &add<uint64_t>>, "*a = *a + b.");
+  add_rows<'f'>(table, ".add.f32", add_f32_by_space,
+                "*a = *a + b, rounded to nearest; global memory flushes subnormals.");
   add_rows<'d'>(table, ".add.f64", atomic<double, &add_f64>, "*a = *a + b, rounded to nearest.");
   add_rows<'h'>(table, ".add.noftz.f16", atomic<F16, &add_half<F16>>, "*a = *a + b, rounded to nearest.");
   add_rows<'h'>(table, ".add.noftz.bf16", atomic<BF16, &add_half<BF16>>, "*a = *a + b, rounded to nearest.");
   add_rows<'w'>(table, ".add.noftz.f16x2", atomic<F16x2, &add_pair<F16x2, F16>>, "Both halves: *a = *a + b.");
-  add_rows<'w'>(table, ".add.noftz.bf16x2", atomic<BF16x2, &add_pair<BF16x2, BF16>>, "Both halves: *a = *a + b.");
+  add_rows<'w'>(table, ".add.noftz.bf16x2", atomic<BF16x2, &add_pair<BF16x2, BF16>>,
+                "Both halves: *a = *a + b.");
   add_rows<'w'>(table, ".inc.u32", atomic<uint32_t, &inc>, "*a = *a >= b ? 0 : *a + 1.");
   add_rows<'w'>(table, ".dec.u32", atomic<uint32_t, &dec>, "*a = *a == 0 or *a > b ? b : *a - 1.");
   add_extremes<uint32_t, 'w'>(table, "u32");
@@ -166,7 +194,8 @@ void add_atomic_forms(FormTable& table) {
   add_exchange<uint32_t, 'w'>(table, "b32");
   add_exchange<uint64_t, 'q'>(table, "b64");
   const char* section = "parallel-synchronization-and-communication-instructions-atom";
-  table.add({"atom.cas.b16", "", compare_and_swap<uint16_t>, section, "*a = c if *a was b.", decode<false, 'h', true>});
+  table.add({"atom.cas.b16", "", compare_and_swap<uint16_t>, section, "*a = c if *a was b.",
+             decode<false, 'h', true>});
 }
 
 }  // namespace attest::vm

@@ -12,8 +12,8 @@ namespace {
 
 // Instruction::variant of a barrier.
 constexpr uint8_t kAligned = 1;
-constexpr uint8_t kArrive = 2;   // does not wait
-constexpr uint8_t kCounted = 4;  // r[2] holds the thread count
+constexpr uint8_t kArrive = 2;                            // does not wait
+constexpr uint8_t kCounted = 4;                           // r[2] holds the thread count
 constexpr uint8_t kPopulation = 8, kAll = 16, kAny = 32;  // bar.red; r[0] the result, r[3] the predicate
 
 uint32_t uniform(const Warp& warp, const Instruction& instruction, size_t slot, const char* what) {
@@ -23,7 +23,8 @@ uint32_t uniform(const Warp& warp, const Instruction& instruction, size_t slot, 
   for (uint32_t rest = warp.mask; rest; rest &= rest - 1)
     if (values[std::countr_zero(rest)] != first) differs |= rest & (0u - rest);
   if (differs)
-    trap(warp, instruction, Rule::divergent_operand, differs, std::string("lanes give different ") + what + "s");
+    trap(warp, instruction, Rule::divergent_operand, differs,
+         std::string("lanes give different ") + what + "s");
   return first;
 }
 
@@ -65,7 +66,8 @@ void release(Block& block, uint32_t number) {
   }
   barrier = Barrier{};
   block.progress = true;
-  for (Observer* observer : block.launch->observers) observer->barrier_release(block.index, block.linear, number);
+  for (Observer* observer : block.launch->observers)
+    observer->barrier_release(block.index, block.linear, number);
 }
 
 bool complete(Block& block, uint32_t number) {
@@ -85,16 +87,19 @@ void arrive(Warp& warp, const Instruction& instruction, uint32_t lanes, uint32_t
   if (instruction.variant & kCounted) {
     const uint32_t expected = uniform(warp, instruction, 2, "thread count");
     if (expected == 0 || expected % kLanes)
-      trap(warp, instruction, Rule::barrier_count, lanes, "a thread count of " + std::to_string(expected) + ", which is no multiple of 32");
+      trap(warp, instruction, Rule::barrier_count, lanes,
+           "a thread count of " + std::to_string(expected) + ", which is no multiple of 32");
     if (barrier.open && (!barrier.counted || barrier.expected != expected))
       trap(warp, instruction, Rule::barrier_count, lanes,
-           "barrier " + std::to_string(number) + " for " + std::to_string(expected) + " threads, others arrived for " +
+           "barrier " + std::to_string(number) + " for " + std::to_string(expected) +
+               " threads, others arrived for " +
                (barrier.counted ? std::to_string(barrier.expected) : std::string("the whole block")));
     barrier.counted = true;
     barrier.expected = expected;
   } else if (barrier.open && barrier.counted) {
     trap(warp, instruction, Rule::barrier_count, lanes,
-         "barrier " + std::to_string(number) + " for the whole block, others arrived for " + std::to_string(barrier.expected));
+         "barrier " + std::to_string(number) + " for the whole block, others arrived for " +
+             std::to_string(barrier.expected));
   }
   barrier.open = true;
   barrier.arrived += threads;
@@ -110,7 +115,8 @@ void arrive(Warp& warp, const Instruction& instruction, uint32_t lanes, uint32_t
   }
   if (observed(warp)) {
     const Site site = site_of(warp, instruction);
-    const BarrierEvent event{site, number, barrier.counted ? barrier.expected : 0, !(instruction.variant & kArrive)};
+    const BarrierEvent event{site, number, barrier.counted ? barrier.expected : 0,
+                             !(instruction.variant & kArrive)};
     for (Observer* observer : warp.launch->observers) observer->barrier_arrive(event);
   }
   warp.mask = mask;
@@ -132,7 +138,8 @@ void wait_for_warp(Warp& warp, const Instruction& instruction, uint32_t lanes, u
   warp.at_barrier |= lanes;
 }
 
-// bar{.cta}.sync a{, b};  barrier{.cta}.sync{.aligned} a{, b};      PTX ISA: parallel-synchronization-and-communication-instructions-bar
+// bar{.cta}.sync a{, b};  barrier{.cta}.sync{.aligned} a{, b};      PTX ISA:
+// parallel-synchronization-and-communication-instructions-bar
 void sync(Warp& warp, const Instruction& instruction) {
   const uint32_t lanes = warp.mask;
   const uint32_t number = barrier_number(warp, instruction);
@@ -148,7 +155,8 @@ void sync(Warp& warp, const Instruction& instruction) {
     const bool last = here == warp.living;
     warp.counted |= lanes;
     const auto before = static_cast<uint32_t>(std::popcount(here & ~lanes));
-    arrive(warp, instruction, lanes, number, last ? kLanes - before : static_cast<uint32_t>(std::popcount(lanes)));
+    arrive(warp, instruction, lanes, number,
+           last ? kLanes - before : static_cast<uint32_t>(std::popcount(lanes)));
     complete(*warp.block, number);
   }
 }
@@ -156,7 +164,8 @@ void sync(Warp& warp, const Instruction& instruction) {
 // bar{.cta}.arrive a, b;
 void arrive_only(Warp& warp, const Instruction& instruction) {
   const uint32_t number = barrier_number(warp, instruction);
-  if (warp.mask != warp.living && (instruction.variant & kAligned)) return wait_for_warp(warp, instruction, warp.mask, number);
+  if (warp.mask != warp.living && (instruction.variant & kAligned))
+    return wait_for_warp(warp, instruction, warp.mask, number);
   arrive(warp, instruction, warp.mask, number,
          warp.mask == warp.living ? kLanes : static_cast<uint32_t>(std::popcount(warp.mask)));
   complete(*warp.block, number);
@@ -252,12 +261,14 @@ std::string who_waits(const Block& block) {
         if (warp.lane_pc[std::countr_zero(rest)] == warp.lane_pc[lane]) same |= rest & (0u - rest);
       left &= ~same;
       const Instruction& instruction = lane_instruction(warp, lane);
-      text += (text.empty() ? "" : "; ") + std::string("warp ") + std::to_string(warp.index) + " lanes " + lane_list(same) +
-              " wait at line " + std::to_string(instruction.line) + " `" + warp.launch->code->texts[warp.lane_pc[lane]] + "`";
+      text += (text.empty() ? "" : "; ") + std::string("warp ") + std::to_string(warp.index) + " lanes " +
+              lane_list(same) + " wait at line " + std::to_string(instruction.line) + " `" +
+              warp.launch->code->texts[warp.lane_pc[lane]] + "`";
       if (warp.at_barrier >> lane & 1) {
         const Barrier& barrier = block.barriers[warp.lane_wait[lane]];
         text += " (" + std::to_string(barrier.arrived) + " of " +
-                std::to_string(barrier.counted ? barrier.expected : living_threads(block)) + " threads arrived)";
+                std::to_string(barrier.counted ? barrier.expected : living_threads(block)) +
+                " threads arrived)";
       } else {
         text += " for lanes " + lane_list(warp.lane_wait[lane]);
       }
@@ -273,11 +284,16 @@ void add_barrier_forms(FormTable& table) {
       for (const char* aligned : {"", ".aligned"}) {
         if (*aligned && std::string(opcode) == "bar") continue;
         const std::string head = std::string(opcode) + cta;
-        table.add({head + ".sync" + aligned, "", sync, section, "Waits for the block, or for a count of threads.", decode_barrier});
-        table.add({head + ".arrive" + aligned, "", arrive_only, section, "Counts as arrived without waiting.", decode_barrier});
-        table.add({head + ".red.popc" + aligned + ".u32", "", sync, section, "Waits, and counts the predicates.", decode_barrier});
-        table.add({head + ".red.and" + aligned + ".pred", "", sync, section, "Waits; true if all predicates were.", decode_barrier});
-        table.add({head + ".red.or" + aligned + ".pred", "", sync, section, "Waits; true if any predicate was.", decode_barrier});
+        table.add({head + ".sync" + aligned, "", sync, section,
+                   "Waits for the block, or for a count of threads.", decode_barrier});
+        table.add({head + ".arrive" + aligned, "", arrive_only, section, "Counts as arrived without waiting.",
+                   decode_barrier});
+        table.add({head + ".red.popc" + aligned + ".u32", "", sync, section,
+                   "Waits, and counts the predicates.", decode_barrier});
+        table.add({head + ".red.and" + aligned + ".pred", "", sync, section,
+                   "Waits; true if all predicates were.", decode_barrier});
+        table.add({head + ".red.or" + aligned + ".pred", "", sync, section,
+                   "Waits; true if any predicate was.", decode_barrier});
       }
     }
   }
@@ -291,7 +307,8 @@ void add_barrier_forms(FormTable& table) {
   table.add({"fence.sc.gpu", "", fence, fences, meaning, decode_fence<Order::seq_cst, Scope::gpu>});
   table.add({"fence.sc.sys", "", fence, fences, meaning, decode_fence<Order::seq_cst, Scope::sys>});
   table.add({"fence.acq_rel.cta", "", fence, fences, meaning, decode_fence<Order::acq_rel, Scope::cta>});
-  table.add({"fence.acq_rel.cluster", "", fence, fences, meaning, decode_fence<Order::acq_rel, Scope::cluster>});
+  table.add(
+      {"fence.acq_rel.cluster", "", fence, fences, meaning, decode_fence<Order::acq_rel, Scope::cluster>});
   table.add({"fence.acq_rel.gpu", "", fence, fences, meaning, decode_fence<Order::acq_rel, Scope::gpu>});
   table.add({"fence.acq_rel.sys", "", fence, fences, meaning, decode_fence<Order::acq_rel, Scope::sys>});
 }

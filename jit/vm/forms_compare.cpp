@@ -19,20 +19,34 @@ enum class Cmp { eq, ne, lt, le, gt, ge, equ, neu, ltu, leu, gtu, geu, num, nan 
 template <Cmp C, class T>
 inline bool compare(T a, T b) {
   switch (C) {
-    case Cmp::eq: return a == b;
-    case Cmp::ne: return std::is_floating_point_v<T> ? (a < b || a > b) : a != b;
-    case Cmp::lt: return a < b;
-    case Cmp::le: return a <= b;
-    case Cmp::gt: return a > b;
-    case Cmp::ge: return a >= b;
-    case Cmp::equ: return !(a < b || a > b);
-    case Cmp::neu: return !(a == b);
-    case Cmp::ltu: return !(a >= b);
-    case Cmp::leu: return !(a > b);
-    case Cmp::gtu: return !(a <= b);
-    case Cmp::geu: return !(a < b);
-    case Cmp::num: return a == a && b == b;
-    case Cmp::nan: return a != a || b != b;
+    case Cmp::eq:
+      return a == b;
+    case Cmp::ne:
+      return std::is_floating_point_v<T> ? (a < b || a > b) : a != b;
+    case Cmp::lt:
+      return a < b;
+    case Cmp::le:
+      return a <= b;
+    case Cmp::gt:
+      return a > b;
+    case Cmp::ge:
+      return a >= b;
+    case Cmp::equ:
+      return !(a < b || a > b);
+    case Cmp::neu:
+      return !(a == b);
+    case Cmp::ltu:
+      return !(a >= b);
+    case Cmp::leu:
+      return !(a > b);
+    case Cmp::gtu:
+      return !(a <= b);
+    case Cmp::geu:
+      return !(a < b);
+    case Cmp::num:
+      return a == a && b == b;
+    case Cmp::nan:
+      return a != a || b != b;
   }
   return false;
 }
@@ -67,7 +81,8 @@ template <class T, Cmp C, bool Ftz>
 void compare_lanes(Warp& warp, const Instruction& instruction) {
   const Source<T> a(warp, instruction.r[1]), b(warp, instruction.r[2]);
   uint32_t bits = 0;
-  for (uint32_t lane = 0; lane < kLanes; ++lane) bits |= static_cast<uint32_t>(holds<T, C, Ftz>(a.at(lane), b.at(lane))) << lane;
+  for (uint32_t lane = 0; lane < kLanes; ++lane)
+    bits |= static_cast<uint32_t>(holds<T, C, Ftz>(a.at(lane), b.at(lane))) << lane;
   warp.compared[0] = bits;
 }
 // The low halves of a pair into compared[0], the high ones into compared[1].
@@ -99,8 +114,9 @@ inline void put(const Warp& warp, uint32_t row, uint32_t bits) {
   predicate = (predicate & ~warp.mask) | (bits & warp.mask);
 }
 
-// setp.CmpOp{.BoolOp}{.ftz}.type p{|q}, a, b{, {!}c};      PTX ISA: comparison-and-selection-instructions-setp
-// p = (a cmp b) op c, q = !(a cmp b) op c; for pairs of halves p is the low half's result, q the high half's.
+// setp.CmpOp{.BoolOp}{.ftz}.type p{|q}, a, b{, {!}c};      PTX ISA:
+// comparison-and-selection-instructions-setp p = (a cmp b) op c, q = !(a cmp b) op c; for pairs of halves p
+// is the low half's result, q the high half's.
 template <bool Halves>
 void setp(Warp& warp, const Instruction& instruction) {
   instruction.evaluate(warp, instruction);
@@ -172,7 +188,8 @@ void add_spelling(FormTable& table, const string& cmp, const string& type) {
 template <class T, Cmp C, char L>
 void add_comparison(FormTable& table, const string& cmp, const string& type) {
   add_spelling<T, C, false, L>(table, cmp, type);
-  if constexpr (std::is_same_v<T, float> || std::is_same_v<T, F16>) add_spelling<T, C, true, L>(table, cmp, type);
+  if constexpr (std::is_same_v<T, float> || std::is_same_v<T, F16>)
+    add_spelling<T, C, true, L>(table, cmp, type);
 }
 
 template <class T, char L>
@@ -208,11 +225,17 @@ void add_floats(FormTable& table, const string& type) {
 }
 
 template <class T>
-T selp(T a, T b, bool p) { return p ? a : b; }
+T selp(T a, T b, bool p) {
+  return p ? a : b;
+}
 template <class T>
-T slct_int(T a, T b, int32_t c) { return c >= 0 ? a : b; }
+T slct_int(T a, T b, int32_t c) {
+  return c >= 0 ? a : b;
+}
 template <class T, bool Ftz>
-T slct_float(T a, T b, float c) { return (Ftz ? flush(c) : c) >= 0.0f ? a : b; }
+T slct_float(T a, T b, float c) {
+  return (Ftz ? flush(c) : c) >= 0.0f ? a : b;
+}
 
 }  // namespace
 
@@ -239,29 +262,38 @@ void add_compare_forms(FormTable& table) {
 
   const char* section = "comparison-and-selection-instructions-selp";
   for (const char* type : {"b16", "u16", "s16", "f16", "bf16"})
-    table.add({string("selp.") + type, "Hhhp", lanes<selp<uint16_t>>(), section, "a if the predicate holds, else b."});
+    table.add({string("selp.") + type, "Hhhp", lanes<selp<uint16_t>>(), section,
+               "a if the predicate holds, else b."});
   for (const char* type : {"b32", "u32", "s32"})
-    table.add({string("selp.") + type, "Wwwp", lanes<selp<uint32_t>>(), section, "a if the predicate holds, else b."});
+    table.add({string("selp.") + type, "Wwwp", lanes<selp<uint32_t>>(), section,
+               "a if the predicate holds, else b."});
   for (const char* type : {"b64", "u64", "s64"})
-    table.add({string("selp.") + type, "Qqqp", lanes<selp<uint64_t>>(), section, "a if the predicate holds, else b."});
+    table.add({string("selp.") + type, "Qqqp", lanes<selp<uint64_t>>(), section,
+               "a if the predicate holds, else b."});
   table.add({"selp.f32", "Wffp", lanes<selp<uint32_t>>(), section, "a if the predicate holds, else b."});
   table.add({"selp.f64", "Qddp", lanes<selp<uint64_t>>(), section, "a if the predicate holds, else b."});
 
   section = "comparison-and-selection-instructions-slct";
   const char* meaning = "a if c >= 0, else b (also for a NaN).";
-  const auto slct = [&](const string& type, const string& letters, Handler by_int, Handler by_float, Handler by_float_ftz) {
+  const auto slct = [&](const string& type, const string& letters, Handler by_int, Handler by_float,
+                        Handler by_float_ftz) {
     table.add({"slct." + type + ".s32", letters + "w", by_int, section, meaning});
     table.add({"slct." + type + ".f32", letters + "f", by_float, section, meaning});
     table.add({"slct.ftz." + type + ".f32", letters + "f", by_float_ftz, section, meaning});
   };
   for (const char* type : {"b16", "u16", "s16"})
-    slct(type, "Hhh", scalar_lanes<slct_int<uint16_t>>(), scalar_lanes<slct_float<uint16_t, false>>(), scalar_lanes<slct_float<uint16_t, true>>());
+    slct(type, "Hhh", scalar_lanes<slct_int<uint16_t>>(), scalar_lanes<slct_float<uint16_t, false>>(),
+         scalar_lanes<slct_float<uint16_t, true>>());
   for (const char* type : {"b32", "u32", "s32"})
-    slct(type, "Www", scalar_lanes<slct_int<uint32_t>>(), scalar_lanes<slct_float<uint32_t, false>>(), scalar_lanes<slct_float<uint32_t, true>>());
-  slct("f32", "Wff", scalar_lanes<slct_int<uint32_t>>(), scalar_lanes<slct_float<uint32_t, false>>(), scalar_lanes<slct_float<uint32_t, true>>());
+    slct(type, "Www", scalar_lanes<slct_int<uint32_t>>(), scalar_lanes<slct_float<uint32_t, false>>(),
+         scalar_lanes<slct_float<uint32_t, true>>());
+  slct("f32", "Wff", scalar_lanes<slct_int<uint32_t>>(), scalar_lanes<slct_float<uint32_t, false>>(),
+       scalar_lanes<slct_float<uint32_t, true>>());
   for (const char* type : {"b64", "u64", "s64"})
-    slct(type, "Qqq", scalar_lanes<slct_int<uint64_t>>(), scalar_lanes<slct_float<uint64_t, false>>(), scalar_lanes<slct_float<uint64_t, true>>());
-  slct("f64", "Qdd", scalar_lanes<slct_int<uint64_t>>(), scalar_lanes<slct_float<uint64_t, false>>(), scalar_lanes<slct_float<uint64_t, true>>());
+    slct(type, "Qqq", scalar_lanes<slct_int<uint64_t>>(), scalar_lanes<slct_float<uint64_t, false>>(),
+         scalar_lanes<slct_float<uint64_t, true>>());
+  slct("f64", "Qdd", scalar_lanes<slct_int<uint64_t>>(), scalar_lanes<slct_float<uint64_t, false>>(),
+       scalar_lanes<slct_float<uint64_t, true>>());
 }
 
 }  // namespace attest::vm

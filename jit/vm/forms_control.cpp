@@ -31,7 +31,8 @@ void exit_lanes(Warp& warp, const Instruction& instruction) {
 namespace {
 
 bool same_kind(const Place& a, const Place& b) {
-  return a.in_register == b.in_register && a.wide == b.wide && a.predicate == b.predicate && a.bytes == b.bytes;
+  return a.in_register == b.in_register && a.wide == b.wide && a.predicate == b.predicate &&
+         a.bytes == b.bytes;
 }
 }  // namespace
 
@@ -59,7 +60,8 @@ void jump(Warp& warp, uint32_t target) {
 void branch(Warp& warp, const Instruction& instruction) { jump(warp, instruction.list); }
 
 void decode_branch(Decoder& decoder, const syntax::Instruction& in, Instruction&) {
-  if (in.operands.size() != 1 || in.operands[0].kind != syntax::Operand::Kind::name) decoder.fail("expected one label");
+  if (in.operands.size() != 1 || in.operands[0].kind != syntax::Operand::Kind::name)
+    decoder.fail("expected one label");
   decoder.branch_to(in.operands[0].name);
 }
 
@@ -73,7 +75,8 @@ void branch_indexed(Warp& warp, const Instruction& instruction) {
   for (uint32_t lane = 0; lane < kLanes; ++lane) bad |= static_cast<uint32_t>(index[lane] >= size) << lane;
   if (bad & warp.mask)
     trap(warp, instruction, Rule::other, bad & warp.mask,
-         "branch index " + std::to_string(index[std::countr_zero(bad & warp.mask)]) + " in a table of " + std::to_string(size));
+         "branch index " + std::to_string(index[std::countr_zero(bad & warp.mask)]) + " in a table of " +
+             std::to_string(size));
   const uint32_t mask = warp.mask;
   const uint32_t rest = warp.group & ~mask;
   warp.park(rest, table + size);
@@ -98,7 +101,8 @@ void decode_branch_indexed(Decoder& decoder, const syntax::Instruction& in, Inst
   }
 }
 
-// --- calls ----------------------------------------------------------------------------------------------------------------
+// --- calls
+// ----------------------------------------------------------------------------------------------------------------
 
 uint64_t lane_value(const Warp& warp, uint32_t lane, const Place& place) {
   if (place.predicate) return warp.predicate(place.at) >> lane & 1;
@@ -122,7 +126,8 @@ void save(Warp& warp, const Instruction& instruction, uint32_t index, uint32_t l
   const Code& code = *warp.launch->code;
   const FunctionCode& function = code.functions[index];
   if (warp.saved[lane].size() >= kDeepest)
-    trap(warp, instruction, Rule::bad_call, 1u << lane, "'" + function.name + "' has called itself " + std::to_string(kDeepest) + " times");
+    trap(warp, instruction, Rule::bad_call, 1u << lane,
+         "'" + function.name + "' has called itself " + std::to_string(kDeepest) + " times");
   SavedCall& saved = warp.saved[lane].emplace_back();
   saved.function = index;
   for (const Place& row : function.rows) saved.registers.push_back(lane_value(warp, lane, row));
@@ -136,14 +141,16 @@ void restore(Warp& warp, uint32_t index, uint32_t lane) {
   const Code& code = *warp.launch->code;
   const FunctionCode& function = code.functions[index];
   const SavedCall& saved = warp.saved[lane].back();
-  for (size_t i = 0; i < function.rows.size(); ++i) set_lane_value(warp, lane, function.rows[i], saved.registers[i]);
+  for (size_t i = 0; i < function.rows.size(); ++i)
+    set_lane_value(warp, lane, function.rows[i], saved.registers[i]);
   const uint64_t to = uint64_t{lane} * code.frame_bytes + function.frame_begin;
   std::copy(saved.frame.begin(), saved.frame.end(), warp.frame + to);
   std::copy(saved.frame_initialised.begin(), saved.frame_initialised.end(), warp.frame_initialised + to);
   warp.saved[lane].pop_back();
 }
 
-// Passes a lane's arguments. They are taken before anything of the callee changes: it may be the caller itself.
+// Passes a lane's arguments. They are taken before anything of the callee changes: it may be the caller
+// itself.
 void enter(Warp& warp, const Instruction& instruction, const CallSite& call, uint32_t index, uint32_t lanes) {
   const Code& code = *warp.launch->code;
   const FunctionCode& function = code.functions[index];
@@ -163,11 +170,13 @@ void enter(Warp& warp, const Instruction& instruction, const CallSite& call, uin
       } else {
         const uint64_t at = frame + from.at;
         bytes.insert(bytes.end(), warp.frame + at, warp.frame + at + from.bytes);
-        initialised.insert(initialised.end(), warp.frame_initialised + at, warp.frame_initialised + at + from.bytes);
+        initialised.insert(initialised.end(), warp.frame_initialised + at,
+                           warp.frame_initialised + at + from.bytes);
       }
     }
     if (back[lane] != kNoRow) save(warp, instruction, index, lane);
-    std::memset(warp.frame_initialised + frame + function.frame_begin, 0, function.frame_end - function.frame_begin);
+    std::memset(warp.frame_initialised + frame + function.frame_begin, 0,
+                function.frame_end - function.frame_begin);
     size_t taken = 0;
     for (size_t i = 0; i < call.arguments.size(); ++i) {
       const Place& to = function.parameters[i];
@@ -175,7 +184,8 @@ void enter(Warp& warp, const Instruction& instruction, const CallSite& call, uin
         set_lane_value(warp, lane, to, values[i]);
       } else {
         std::copy_n(bytes.begin() + static_cast<std::ptrdiff_t>(taken), to.bytes, warp.frame + frame + to.at);
-        std::copy_n(initialised.begin() + static_cast<std::ptrdiff_t>(taken), to.bytes, warp.frame_initialised + frame + to.at);
+        std::copy_n(initialised.begin() + static_cast<std::ptrdiff_t>(taken), to.bytes,
+                    warp.frame_initialised + frame + to.at);
         taken += to.bytes;
       }
     }
@@ -213,8 +223,10 @@ void call_indirect(Warp& warp, const Instruction& instruction) {
       if (kFunctionWindow + 16 * uint64_t{code.functions[i].number} == pointer[lane]) index = i;
     if (!index) trap(warp, instruction, Rule::bad_call, same, "a call to an address that is no function's");
     const FunctionCode& function = code.functions[index];
-    if (!same_signature(call.arguments, function.parameters) || !same_signature(call.results, function.results))
-      trap(warp, instruction, Rule::bad_call, same, "a call to '" + function.name + "', whose parameters are others");
+    if (!same_signature(call.arguments, function.parameters) ||
+        !same_signature(call.results, function.results))
+      trap(warp, instruction, Rule::bad_call, same,
+           "a call to '" + function.name + "', whose parameters are others");
     enter(warp, instruction, call, index, same);
     for (uint32_t other = same; other; other &= other - 1)
       warp.lane_pc[static_cast<uint32_t>(std::countr_zero(other))] = function.entry_pc;
@@ -241,7 +253,8 @@ void take_results(Warp& warp, const Instruction& instruction) {
         set_lane_value(warp, lane, to, lane_value(warp, lane, from));
       } else {
         std::memmove(warp.frame + frame + to.at, warp.frame + frame + from.at, from.bytes);
-        std::memmove(warp.frame_initialised + frame + to.at, warp.frame_initialised + frame + from.at, from.bytes);
+        std::memmove(warp.frame_initialised + frame + to.at, warp.frame_initialised + frame + from.at,
+                     from.bytes);
       }
     }
   }
@@ -256,7 +269,8 @@ void decode_call(Decoder& decoder, const syntax::Instruction& in, Instruction& o
   const syntax::Operand& callee = in.operands[at++];
   if (at < in.operands.size() && in.operands[at].kind == Kind::list) arguments = in.operands[at++].parts;
   const bool has_prototype = at < in.operands.size();
-  if (has_prototype && !decoder.prototype(in.operands[at].name)) decoder.fail("`" + in.operands[at].name + "` is no prototype");
+  if (has_prototype && !decoder.prototype(in.operands[at].name))
+    decoder.fail("`" + in.operands[at].name + "` is no prototype");
   CallSite& call = decoder.new_call(out.list);
   for (const syntax::Operand& operand : results) call.results.push_back(decoder.place_of(operand));
   for (const syntax::Operand& operand : arguments) call.arguments.push_back(decoder.place_of(operand));
@@ -313,18 +327,24 @@ void return_lanes(Warp& warp, const Instruction& instruction) {
 }
 
 void add_control_forms(FormTable& table) {
-  table.add({"bra", "", branch, "control-flow-instructions-bra", "Goes to a label, lane by lane.", decode_branch});
+  table.add(
+      {"bra", "", branch, "control-flow-instructions-bra", "Goes to a label, lane by lane.", decode_branch});
   table.add({"brx.idx", "", branch_indexed, "control-flow-instructions-brx-idx",
-             "Goes to a label of a .branchtargets table; an index past its end traps.", decode_branch_indexed});
+             "Goes to a label of a .branchtargets table; an index past its end traps.",
+             decode_branch_indexed});
   table.add({"call", "", call_direct, "control-flow-instructions-call",
              "Calls a device function, directly or through a register with a prototype.", decode_call});
-  table.add({"ret", "", return_lanes, "control-flow-instructions-ret", "Returns from a function; in a kernel, exits.", decode_return});
+  table.add({"ret", "", return_lanes, "control-flow-instructions-ret",
+             "Returns from a function; in a kernel, exits.", decode_return});
   table.add({"exit", "", exit_lanes, "control-flow-instructions-exit", "Ends a lane."});
   table.add({"trap", "", trap_instruction, "miscellaneous-instructions-trap", "Ends the run with a trap."});
   table.add({"brkpt", "", trap_instruction, "miscellaneous-instructions-brkpt", "Ends the run with a trap."});
-  table.add({"nanosleep.u32", "w", nothing, "miscellaneous-instructions-nanosleep", "Sleeping changes no result."});
-  table.add({"pmevent", "i", nothing, "miscellaneous-instructions-pmevent", "Performance events are not modelled."});
-  table.add({"pmevent.mask", "i", nothing, "miscellaneous-instructions-pmevent", "Performance events are not modelled."});
+  table.add(
+      {"nanosleep.u32", "w", nothing, "miscellaneous-instructions-nanosleep", "Sleeping changes no result."});
+  table.add({"pmevent", "i", nothing, "miscellaneous-instructions-pmevent",
+             "Performance events are not modelled."});
+  table.add({"pmevent.mask", "i", nothing, "miscellaneous-instructions-pmevent",
+             "Performance events are not modelled."});
 }
 
 }  // namespace attest::vm

@@ -23,7 +23,8 @@ constexpr const char* kSection = "data-movement-and-conversion-instructions-cvt"
 
 // A result narrower than its register is extended to it: rows hold at least 32 bits.
 template <class T>
-using Extended = std::conditional_t<sizeof(T) == 8, T, std::conditional_t<std::is_signed_v<T>, int32_t, uint32_t>>;
+using Extended =
+    std::conditional_t<sizeof(T) == 8, T, std::conditional_t<std::is_signed_v<T>, int32_t, uint32_t>>;
 template <class T>
 constexpr char letter(bool target) {
   const char source = sizeof(T) == 8 ? 'q' : sizeof(T) == 4 ? 'n' : 'v';
@@ -31,10 +32,13 @@ constexpr char letter(bool target) {
   return target ? result : source;
 }
 
-// --- integer to integer -----------------------------------------------------------------------------------------------------
+// --- integer to integer
+// -----------------------------------------------------------------------------------------------------
 
 template <class D, class S>
-Extended<D> truncate(S a) { return static_cast<Extended<D>>(static_cast<D>(a)); }
+Extended<D> truncate(S a) {
+  return static_cast<Extended<D>>(static_cast<D>(a));
+}
 template <class D, class S>
 Extended<D> clamp(S a) {
   using Wide = __int128;
@@ -44,8 +48,10 @@ Extended<D> clamp(S a) {
 template <class D, class S>
 void add_int(FormTable& table, const string& d, const string& s) {
   const string letters = {letter<D>(true), letter<S>(false)};
-  table.add({"cvt." + d + "." + s, letters, lanes<truncate<D, S>>(), kSection, "Low bits, extended by the source's sign."});
-  table.add({"cvt.sat." + d + "." + s, letters, scalar_lanes<clamp<D, S>>(), kSection, "Clamped to the result's range."});
+  table.add({"cvt." + d + "." + s, letters, lanes<truncate<D, S>>(), kSection,
+             "Low bits, extended by the source's sign."});
+  table.add({"cvt.sat." + d + "." + s, letters, scalar_lanes<clamp<D, S>>(), kSection,
+             "Clamped to the result's range."});
 }
 template <class D>
 void add_int_to(FormTable& table, const string& d) {
@@ -59,7 +65,8 @@ void add_int_to(FormTable& table, const string& d) {
   add_int<D, int64_t>(table, d, "s64");
 }
 
-// --- float to integer -------------------------------------------------------------------------------------------------------
+// --- float to integer
+// -------------------------------------------------------------------------------------------------------
 
 template <class S>
 double exact(S a) {
@@ -75,10 +82,14 @@ double integral(Round mode, double value) {
       const bool up = part > 0.5 || (part == 0.5 && std::fmod(floor, 2.0) != 0);
       return std::copysign(floor + up, value);
     }
-    case Round::zero: return std::trunc(value);
-    case Round::down: return std::floor(value);
-    case Round::up: return std::ceil(value);
-    default: return value;
+    case Round::zero:
+      return std::trunc(value);
+    case Round::down:
+      return std::floor(value);
+    case Round::up:
+      return std::ceil(value);
+    default:
+      return value;
   }
 }
 // Always clamped. NaN gives 0, but the sign bit's value where source or result has 64 bits (PTX ISA, cvt).
@@ -90,7 +101,9 @@ Extended<D> to_int(uint8_t variant, S a) {
   if (variant & kFtz) value = static_cast<double>(flush(static_cast<float>(value)));
   if (value != value) {
     const bool plain = !std::is_same_v<S, double> && sizeof(D) < 8;
-    return plain ? 0 : static_cast<Extended<D>>(static_cast<D>(std::make_unsigned_t<D>(1) << (8 * sizeof(D) - 1)));
+    return plain
+               ? 0
+               : static_cast<Extended<D>>(static_cast<D>(std::make_unsigned_t<D>(1) << (8 * sizeof(D) - 1)));
   }
   value = integral(static_cast<Round>(variant & 15), value);
   constexpr D kLow = std::numeric_limits<D>::min(), kHigh = std::numeric_limits<D>::max();
@@ -109,8 +122,9 @@ void add_to_int(FormTable& table, const string& d, const string& s) {
   for (const auto& [mode, round] : kModes) {
     for (const char* sat : {"", ".sat"}) {
       const auto row = [&](const char* ftz, uint8_t flags) {
-        table.add({string("cvt.") + mode + ftz + sat + "." + d + "." + s, letters, variant_lanes<to_int<D, S>>(), kSection, meaning,
-                   nullptr, nullptr, static_cast<uint8_t>(static_cast<uint8_t>(round) | flags)});
+        table.add({string("cvt.") + mode + ftz + sat + "." + d + "." + s, letters,
+                   variant_lanes<to_int<D, S>>(), kSection, meaning, nullptr, nullptr,
+                   static_cast<uint8_t>(static_cast<uint8_t>(round) | flags)});
       };
       row("", 0);
       if constexpr (std::is_same_v<S, float>) row(".ftz", kFtz);
@@ -129,14 +143,16 @@ void add_float_to_ints(FormTable& table, const string& s) {
   add_to_int<int64_t, S>(table, "s64", s);
 }
 
-// --- integer to float -------------------------------------------------------------------------------------------------------
+// --- integer to float
+// -------------------------------------------------------------------------------------------------------
 
 template <class D, class S, bool Dir>
 D int_to_float(S a) {
   if constexpr (Dir) return opaque(static_cast<D>(opaque(a)));
   return static_cast<D>(a);
 }
-// Bits below 2^11 only matter as "something is left": folded into one, so that a double holds the value well enough.
+// Bits below 2^11 only matter as "something is left": folded into one, so that a double holds the value well
+// enough.
 template <class S>
 double sticky(S a) {
   if constexpr (sizeof(S) < 8) {
@@ -150,7 +166,9 @@ double sticky(S a) {
   }
 }
 template <class H>
-constexpr const Format& format_of() { return std::is_same_v<H, F16> ? kF16 : kBf16; }
+constexpr const Format& format_of() {
+  return std::is_same_v<H, F16> ? kF16 : kBf16;
+}
 template <class H, class S>
 H int_to_half(uint8_t variant, S a) {
   return H{static_cast<uint16_t>(encode(sticky(a), format_of<H>(), static_cast<Round>(variant)))};
@@ -173,8 +191,8 @@ void add_from_int(FormTable& table, const string& s) {
   const auto half = [&]<class H>(const string& d) {
     const string letters = {'H', source};
     const auto row = [&](const char* mode, Round round) {
-      table.add({string("cvt.") + mode + "." + d + "." + s, letters, variant_lanes<int_to_half<H, S>>(), kSection, meaning, nullptr,
-                 nullptr, static_cast<uint8_t>(round)});
+      table.add({string("cvt.") + mode + "." + d + "." + s, letters, variant_lanes<int_to_half<H, S>>(),
+                 kSection, meaning, nullptr, nullptr, static_cast<uint8_t>(round)});
     };
     row("rn", Round::nearest);
     row("rz", Round::zero);
@@ -185,7 +203,8 @@ void add_from_int(FormTable& table, const string& s) {
   half.template operator()<BF16>("bf16");
 }
 
-// --- float to float ---------------------------------------------------------------------------------------------------------
+// --- float to float
+// ---------------------------------------------------------------------------------------------------------
 
 template <class D>
 D sat_of(D value) {
@@ -235,7 +254,8 @@ H to_half(S a) {
   return value;
 }
 
-// Same type, rounded to an integer: cvt.rni.f32.f32 and so on; without a mode only .sat and .ftz have an effect.
+// Same type, rounded to an integer: cvt.rni.f32.f32 and so on; without a mode only .sat and .ftz have an
+// effect.
 template <class T, Round M, bool Ftz, bool Sat>
 T integral_float(T a) {
   if constexpr (std::is_same_v<T, F16> || std::is_same_v<T, BF16>) {
@@ -252,11 +272,15 @@ template <class T>
 void add_integral(FormTable& table, const string& type, const string& letters) {
   const char* meaning = "Rounded to an integral value of the same type.";
   const auto rows = [&]<Round M>(const string& mode) {
-    table.add({"cvt." + mode + type + type, letters, scalar_lanes<integral_float<T, M, false, false>>(), kSection, meaning});
-    table.add({"cvt." + mode + ".sat" + type + type, letters, scalar_lanes<integral_float<T, M, false, true>>(), kSection, meaning});
+    table.add({"cvt." + mode + type + type, letters, scalar_lanes<integral_float<T, M, false, false>>(),
+               kSection, meaning});
+    table.add({"cvt." + mode + ".sat" + type + type, letters,
+               scalar_lanes<integral_float<T, M, false, true>>(), kSection, meaning});
     if constexpr (std::is_same_v<T, float>) {
-      table.add({"cvt." + mode + ".ftz" + type + type, letters, scalar_lanes<integral_float<T, M, true, false>>(), kSection, meaning});
-      table.add({"cvt." + mode + ".ftz.sat" + type + type, letters, scalar_lanes<integral_float<T, M, true, true>>(), kSection, meaning});
+      table.add({"cvt." + mode + ".ftz" + type + type, letters,
+                 scalar_lanes<integral_float<T, M, true, false>>(), kSection, meaning});
+      table.add({"cvt." + mode + ".ftz.sat" + type + type, letters,
+                 scalar_lanes<integral_float<T, M, true, true>>(), kSection, meaning});
     }
   };
   rows.template operator()<Round::nearest>("rni");
@@ -272,7 +296,9 @@ float same_f32(float a) {
 double sat_f64(double a) { return saturate(a); }
 double same_f64(double a) { return a; }
 template <class H, bool Sat>
-H same_half(H a) { return Sat ? sat_of(a) : a; }
+H same_half(H a) {
+  return Sat ? sat_of(a) : a;
+}
 
 template <class H>
 void add_half(FormTable& table, const string& h) {
@@ -284,14 +310,22 @@ void add_half(FormTable& table, const string& h) {
   table.add({"cvt.f64." + h, "Qh", lanes<widened<double, H, false, false>>(), kSection, wide});
   table.add({"cvt.sat.f64." + h, "Qh", lanes<widened<double, H, false, true>>(), kSection, wide});
   const auto rows = [&]<Round M>(const string& mode) {
-    table.add({"cvt." + mode + "." + h + ".f32", "Hf", scalar_lanes<to_half<H, float, M, false, false, false, false>>(), kSection, once});
-    table.add({"cvt." + mode + ".ftz." + h + ".f32", "Hf", scalar_lanes<to_half<H, float, M, true, false, false, false>>(), kSection, once});
-    table.add({"cvt." + mode + ".sat." + h + ".f32", "Hf", scalar_lanes<to_half<H, float, M, false, true, false, false>>(), kSection, once});
-    table.add({"cvt." + mode + ".relu." + h + ".f32", "Hf", scalar_lanes<to_half<H, float, M, false, false, true, false>>(), kSection, once});
-    table.add({"cvt." + mode + ".satfinite." + h + ".f32", "Hf", scalar_lanes<to_half<H, float, M, false, false, false, true>>(), kSection, once});
-    table.add({"cvt." + mode + ".relu.satfinite." + h + ".f32", "Hf", scalar_lanes<to_half<H, float, M, false, false, true, true>>(), kSection, once});
-    table.add({"cvt." + mode + "." + h + ".f64", "Hd", scalar_lanes<to_half<H, double, M, false, false, false, false>>(), kSection, once});
-    table.add({"cvt." + mode + ".sat." + h + ".f64", "Hd", scalar_lanes<to_half<H, double, M, false, true, false, false>>(), kSection, once});
+    table.add({"cvt." + mode + "." + h + ".f32", "Hf",
+               scalar_lanes<to_half<H, float, M, false, false, false, false>>(), kSection, once});
+    table.add({"cvt." + mode + ".ftz." + h + ".f32", "Hf",
+               scalar_lanes<to_half<H, float, M, true, false, false, false>>(), kSection, once});
+    table.add({"cvt." + mode + ".sat." + h + ".f32", "Hf",
+               scalar_lanes<to_half<H, float, M, false, true, false, false>>(), kSection, once});
+    table.add({"cvt." + mode + ".relu." + h + ".f32", "Hf",
+               scalar_lanes<to_half<H, float, M, false, false, true, false>>(), kSection, once});
+    table.add({"cvt." + mode + ".satfinite." + h + ".f32", "Hf",
+               scalar_lanes<to_half<H, float, M, false, false, false, true>>(), kSection, once});
+    table.add({"cvt." + mode + ".relu.satfinite." + h + ".f32", "Hf",
+               scalar_lanes<to_half<H, float, M, false, false, true, true>>(), kSection, once});
+    table.add({"cvt." + mode + "." + h + ".f64", "Hd",
+               scalar_lanes<to_half<H, double, M, false, false, false, false>>(), kSection, once});
+    table.add({"cvt." + mode + ".sat." + h + ".f64", "Hd",
+               scalar_lanes<to_half<H, double, M, false, true, false, false>>(), kSection, once});
   };
   rows.template operator()<Round::nearest>("rn");
   rows.template operator()<Round::zero>("rz");
@@ -302,9 +336,12 @@ void add_half(FormTable& table, const string& h) {
 }
 
 template <class D, class S, Round M>
-D half_to_half(S a) { return to_half<D, S, M, false, false, false, false>(a); }
+D half_to_half(S a) {
+  return to_half<D, S, M, false, false, false, false>(a);
+}
 
-// --- pairs --------------------------------------------------------------------------------------------------------------------
+// --- pairs
+// --------------------------------------------------------------------------------------------------------------------
 
 // d = {a, b} with a in the upper half.
 template <class H, Round M, bool Relu, bool Finite>
@@ -317,10 +354,14 @@ template <class H>
 void add_pack(FormTable& table, const string& type) {
   const char* meaning = "Rounds a into the upper half, b into the lower.";
   const auto rows = [&]<Round M>(const string& mode) {
-    table.add({"cvt." + mode + "." + type + ".f32", "Wff", scalar_lanes<pack<H, M, false, false>>(), kSection, meaning});
-    table.add({"cvt." + mode + ".relu." + type + ".f32", "Wff", scalar_lanes<pack<H, M, true, false>>(), kSection, meaning});
-    table.add({"cvt." + mode + ".satfinite." + type + ".f32", "Wff", scalar_lanes<pack<H, M, false, true>>(), kSection, meaning});
-    table.add({"cvt." + mode + ".relu.satfinite." + type + ".f32", "Wff", scalar_lanes<pack<H, M, true, true>>(), kSection, meaning});
+    table.add({"cvt." + mode + "." + type + ".f32", "Wff", scalar_lanes<pack<H, M, false, false>>(), kSection,
+               meaning});
+    table.add({"cvt." + mode + ".relu." + type + ".f32", "Wff", scalar_lanes<pack<H, M, true, false>>(),
+               kSection, meaning});
+    table.add({"cvt." + mode + ".satfinite." + type + ".f32", "Wff", scalar_lanes<pack<H, M, false, true>>(),
+               kSection, meaning});
+    table.add({"cvt." + mode + ".relu.satfinite." + type + ".f32", "Wff",
+               scalar_lanes<pack<H, M, true, true>>(), kSection, meaning});
   };
   rows.template operator()<Round::nearest>("rn");
   rows.template operator()<Round::zero>("rz");
@@ -340,11 +381,13 @@ uint32_t encode8(double value) {
 }
 template <class E, bool Relu>
 uint16_t pack8(float a, float b) {
-  return static_cast<uint16_t>(encode8<E, Relu>(static_cast<double>(a)) << 8 | encode8<E, Relu>(static_cast<double>(b)));
+  return static_cast<uint16_t>(encode8<E, Relu>(static_cast<double>(a)) << 8 |
+                               encode8<E, Relu>(static_cast<double>(b)));
 }
 template <class E, bool Relu>
 uint16_t pack8_from_halves(F16x2 a) {
-  return static_cast<uint16_t>(encode8<E, Relu>(static_cast<double>(high(a))) << 8 | encode8<E, Relu>(static_cast<double>(low(a))));
+  return static_cast<uint16_t>(encode8<E, Relu>(static_cast<double>(high(a))) << 8 |
+                               encode8<E, Relu>(static_cast<double>(low(a))));
 }
 template <class E, bool Relu>
 uint32_t unpack8(uint16_t a) {
@@ -358,11 +401,15 @@ template <class E>
 void add_8bit(FormTable& table, const string& type) {
   const char* down = "Rounds a into the upper byte, b into the lower; overflow gives the largest number.";
   table.add({"cvt.rn.satfinite." + type + ".f32", "Hff", scalar_lanes<pack8<E, false>>(), kSection, down});
-  table.add({"cvt.rn.satfinite.relu." + type + ".f32", "Hff", scalar_lanes<pack8<E, true>>(), kSection, down});
-  table.add({"cvt.rn.satfinite." + type + ".f16x2", "Hw", scalar_lanes<pack8_from_halves<E, false>>(), kSection, "Rounds both halves."});
-  table.add({"cvt.rn.satfinite.relu." + type + ".f16x2", "Hw", scalar_lanes<pack8_from_halves<E, true>>(), kSection, "Rounds both halves."});
+  table.add(
+      {"cvt.rn.satfinite.relu." + type + ".f32", "Hff", scalar_lanes<pack8<E, true>>(), kSection, down});
+  table.add({"cvt.rn.satfinite." + type + ".f16x2", "Hw", scalar_lanes<pack8_from_halves<E, false>>(),
+             kSection, "Rounds both halves."});
+  table.add({"cvt.rn.satfinite.relu." + type + ".f16x2", "Hw", scalar_lanes<pack8_from_halves<E, true>>(),
+             kSection, "Rounds both halves."});
   table.add({"cvt.rn.f16x2." + type, "Wh", scalar_lanes<unpack8<E, false>>(), kSection, "Exact."});
-  table.add({"cvt.rn.relu.f16x2." + type, "Wh", scalar_lanes<unpack8<E, true>>(), kSection, "Exact; negative numbers give 0."});
+  table.add({"cvt.rn.relu.f16x2." + type, "Wh", scalar_lanes<unpack8<E, true>>(), kSection,
+             "Exact; negative numbers give 0."});
 }
 
 // tf32 lives in the upper 19 bits of a register.
@@ -373,18 +420,23 @@ uint32_t to_tf32(float a) {
   return encode(static_cast<double>(a), kTf32, M, Finite) << 13;
 }
 
-// cvt.pack.sat.d.s32 d, a, b: both clamped to 16 bits, a in the upper half. With c: to 8 bits, above c's two low bytes.
+// cvt.pack.sat.d.s32 d, a, b: both clamped to 16 bits, a in the upper half. With c: to 8 bits, above c's two
+// low bytes.
 template <class T>
 uint32_t pack_16(int32_t a, int32_t b) {
   const auto one = [](int32_t v) {
-    return static_cast<uint32_t>(std::clamp<int32_t>(v, std::numeric_limits<T>::min(), std::numeric_limits<T>::max())) & 0xFFFFu;
+    return static_cast<uint32_t>(
+               std::clamp<int32_t>(v, std::numeric_limits<T>::min(), std::numeric_limits<T>::max())) &
+           0xFFFFu;
   };
   return one(a) << 16 | one(b);
 }
 template <class T>
 uint32_t pack_8(int32_t a, int32_t b, uint32_t c) {
   const auto one = [](int32_t v) {
-    return static_cast<uint32_t>(std::clamp<int32_t>(v, std::numeric_limits<T>::min(), std::numeric_limits<T>::max())) & 0xFFu;
+    return static_cast<uint32_t>(
+               std::clamp<int32_t>(v, std::numeric_limits<T>::min(), std::numeric_limits<T>::max())) &
+           0xFFu;
   };
   return c << 16 | one(a) << 8 | one(b);
 }
@@ -431,7 +483,8 @@ void add_convert_forms(FormTable& table) {
   row("cvt.f64.f64", "Qd", lanes<same_f64>(), "Copies.");
   row("cvt.sat.f64.f64", "Qd", lanes<sat_f64>(), "Clamped to [0, 1].");
   row("cvt.f64.f32", "Qf", lanes<widened<double, float, false, false>>(), "Exact.");
-  row("cvt.ftz.f64.f32", "Qf", lanes<widened<double, float, true, false>>(), "Exact; subnormals are flushed.");
+  row("cvt.ftz.f64.f32", "Qf", lanes<widened<double, float, true, false>>(),
+      "Exact; subnormals are flushed.");
   row("cvt.sat.f64.f32", "Qf", lanes<widened<double, float, false, true>>(), "Clamped to [0, 1].");
   const char* once = "Rounded once.";
   const auto narrowing = [&]<bool Ftz, bool Sat>(const string& tail) {
@@ -458,10 +511,14 @@ void add_convert_forms(FormTable& table) {
   row("cvt.rz.tf32.f32", "Wf", scalar_lanes<to_tf32<Round::zero, false, false>>(), tf32);
   row("cvt.rz.relu.tf32.f32", "Wf", scalar_lanes<to_tf32<Round::zero, true, false>>(), tf32);
   row("cvt.rz.satfinite.tf32.f32", "Wf", scalar_lanes<to_tf32<Round::zero, false, true>>(), tf32);
-  row("cvt.pack.sat.s16.s32", "Www", scalar_lanes<pack_16<int16_t>>(), "Both clamped to 16 bits, a in the upper half.");
-  row("cvt.pack.sat.u16.s32", "Www", scalar_lanes<pack_16<uint16_t>>(), "Both clamped to 16 bits, a in the upper half.");
-  row("cvt.pack.sat.s8.s32.b32", "Wwww", scalar_lanes<pack_8<int8_t>>(), "Both clamped to 8 bits, below c's low half.");
-  row("cvt.pack.sat.u8.s32.b32", "Wwww", scalar_lanes<pack_8<uint8_t>>(), "Both clamped to 8 bits, below c's low half.");
+  row("cvt.pack.sat.s16.s32", "Www", scalar_lanes<pack_16<int16_t>>(),
+      "Both clamped to 16 bits, a in the upper half.");
+  row("cvt.pack.sat.u16.s32", "Www", scalar_lanes<pack_16<uint16_t>>(),
+      "Both clamped to 16 bits, a in the upper half.");
+  row("cvt.pack.sat.s8.s32.b32", "Wwww", scalar_lanes<pack_8<int8_t>>(),
+      "Both clamped to 8 bits, below c's low half.");
+  row("cvt.pack.sat.u8.s32.b32", "Wwww", scalar_lanes<pack_8<uint8_t>>(),
+      "Both clamped to 8 bits, below c's low half.");
 }
 
 }  // namespace attest::vm

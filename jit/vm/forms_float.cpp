@@ -1,5 +1,5 @@
-// .f32 and .f64 arithmetic. Approximate instructions round the exact result once, which is within what the PTX ISA promises;
-// hardware may differ from that in the last bits.
+// .f32 and .f64 arithmetic. Approximate instructions round the exact result once, which is within what the
+// PTX ISA promises; hardware may differ from that in the last bits.
 #include <bit>
 #include <cfenv>
 #include <cmath>
@@ -35,32 +35,47 @@ inline T held(T value) {
 }
 
 template <class T, bool Ftz, bool Sat, bool Dir>
-T add(T a, T b) { return out<Ftz, Sat>(held<Dir>(held<Dir>(in<Ftz>(a)) + held<Dir>(in<Ftz>(b)))); }
-template <class T, bool Ftz, bool Sat, bool Dir>
-T sub(T a, T b) { return out<Ftz, Sat>(held<Dir>(held<Dir>(in<Ftz>(a)) - held<Dir>(in<Ftz>(b)))); }
-template <class T, bool Ftz, bool Sat, bool Dir>
-T mul(T a, T b) { return out<Ftz, Sat>(held<Dir>(held<Dir>(in<Ftz>(a)) * held<Dir>(in<Ftz>(b)))); }
-template <class T, bool Ftz, bool Sat, bool Dir>
-T fma(T a, T b, T c) {
-  return out<Ftz, Sat>(held<Dir>(std::fma(held<Dir>(in<Ftz>(a)), held<Dir>(in<Ftz>(b)), held<Dir>(in<Ftz>(c)))));
+T add(T a, T b) {
+  return out<Ftz, Sat>(held<Dir>(held<Dir>(in<Ftz>(a)) + held<Dir>(in<Ftz>(b))));
 }
 template <class T, bool Ftz, bool Sat, bool Dir>
-T div(T a, T b) { return out<Ftz, Sat>(held<Dir>(held<Dir>(in<Ftz>(a)) / held<Dir>(in<Ftz>(b)))); }
+T sub(T a, T b) {
+  return out<Ftz, Sat>(held<Dir>(held<Dir>(in<Ftz>(a)) - held<Dir>(in<Ftz>(b))));
+}
 template <class T, bool Ftz, bool Sat, bool Dir>
-T rcp(T a) { return out<Ftz, Sat>(held<Dir>(held<Dir>(T{1}) / held<Dir>(in<Ftz>(a)))); }
+T mul(T a, T b) {
+  return out<Ftz, Sat>(held<Dir>(held<Dir>(in<Ftz>(a)) * held<Dir>(in<Ftz>(b))));
+}
 template <class T, bool Ftz, bool Sat, bool Dir>
-T root(T a) { return out<Ftz, Sat>(held<Dir>(std::sqrt(held<Dir>(in<Ftz>(a))))); }
+T fma(T a, T b, T c) {
+  return out<Ftz, Sat>(
+      held<Dir>(std::fma(held<Dir>(in<Ftz>(a)), held<Dir>(in<Ftz>(b)), held<Dir>(in<Ftz>(c)))));
+}
+template <class T, bool Ftz, bool Sat, bool Dir>
+T div(T a, T b) {
+  return out<Ftz, Sat>(held<Dir>(held<Dir>(in<Ftz>(a)) / held<Dir>(in<Ftz>(b))));
+}
+template <class T, bool Ftz, bool Sat, bool Dir>
+T rcp(T a) {
+  return out<Ftz, Sat>(held<Dir>(held<Dir>(T{1}) / held<Dir>(in<Ftz>(a))));
+}
+template <class T, bool Ftz, bool Sat, bool Dir>
+T root(T a) {
+  return out<Ftz, Sat>(held<Dir>(std::sqrt(held<Dir>(in<Ftz>(a)))));
+}
 
 // Rows for every rounding mode, .ftz and .sat of one operation.
 template <class T, template <bool, bool, bool> class Op>
 struct Rows {
-  static void add(FormTable& table, const string& opcode, const string& letters, bool bare, bool with_sat, const char* section,
-                  const char* meaning) {
+  static void add(FormTable& table, const string& opcode, const string& letters, bool bare, bool with_sat,
+                  const char* section, const char* meaning) {
     constexpr bool kSingle = std::is_same_v<T, float>;
     const string type = kSingle ? ".f32" : ".f64";
     const auto rows = [&]<bool Ftz, bool Sat>() {
       const string tail = string(Ftz ? ".ftz" : "") + (Sat ? ".sat" : "") + type;
-      const auto row = [&](const string& mode, Handler run) { table.add({opcode + mode + tail, letters, run, section, meaning}); };
+      const auto row = [&](const string& mode, Handler run) {
+        table.add({opcode + mode + tail, letters, run, section, meaning});
+      };
       if (bare) row("", lanes<Op<Ftz, Sat, false>::value>());
       row(".rn", lanes<Op<Ftz, Sat, false>::value>());
       constexpr Handler directed = scalar_lanes<Op<Ftz, Sat, true>::value>();
@@ -81,19 +96,33 @@ struct Rows {
 template <class T>
 struct Ops {
   template <bool F, bool S, bool D>
-  struct Add { static constexpr auto value = &add<T, F, S, D>; };
+  struct Add {
+    static constexpr auto value = &add<T, F, S, D>;
+  };
   template <bool F, bool S, bool D>
-  struct Sub { static constexpr auto value = &sub<T, F, S, D>; };
+  struct Sub {
+    static constexpr auto value = &sub<T, F, S, D>;
+  };
   template <bool F, bool S, bool D>
-  struct Mul { static constexpr auto value = &mul<T, F, S, D>; };
+  struct Mul {
+    static constexpr auto value = &mul<T, F, S, D>;
+  };
   template <bool F, bool S, bool D>
-  struct Fma { static constexpr auto value = &fma<T, F, S, D>; };
+  struct Fma {
+    static constexpr auto value = &fma<T, F, S, D>;
+  };
   template <bool F, bool S, bool D>
-  struct Div { static constexpr auto value = &div<T, F, S, D>; };
+  struct Div {
+    static constexpr auto value = &div<T, F, S, D>;
+  };
   template <bool F, bool S, bool D>
-  struct Rcp { static constexpr auto value = &rcp<T, F, S, D>; };
+  struct Rcp {
+    static constexpr auto value = &rcp<T, F, S, D>;
+  };
   template <bool F, bool S, bool D>
-  struct Root { static constexpr auto value = &root<T, F, S, D>; };
+  struct Root {
+    static constexpr auto value = &root<T, F, S, D>;
+  };
 };
 
 template <class T>
@@ -101,19 +130,30 @@ void add_arithmetic(FormTable& table) {
   const bool single = std::is_same_v<T, float>;
   const string f = single ? "f" : "d", F = single ? "W" : "Q";
   using O = Ops<T>;
-  Rows<T, O::template Add>::add(table, "add", F + f + f, true, true, "floating-point-instructions-add", "a + b, rounded once.");
-  Rows<T, O::template Sub>::add(table, "sub", F + f + f, true, true, "floating-point-instructions-sub", "a - b, rounded once.");
-  Rows<T, O::template Mul>::add(table, "mul", F + f + f, true, true, "floating-point-instructions-mul", "a * b, rounded once.");
-  Rows<T, O::template Fma>::add(table, "fma", F + f + f + f, false, true, "floating-point-instructions-fma", "a * b + c, rounded once.");
-  Rows<T, O::template Fma>::add(table, "mad", F + f + f + f, false, true, "floating-point-instructions-mad", "a * b + c, rounded once.");
-  Rows<T, O::template Div>::add(table, "div", F + f + f, false, false, "floating-point-instructions-div", "a / b, rounded once.");
-  Rows<T, O::template Rcp>::add(table, "rcp", F + f, false, false, "floating-point-instructions-rcp", "1 / a, rounded once.");
-  Rows<T, O::template Root>::add(table, "sqrt", F + f, false, false, "floating-point-instructions-sqrt", "Square root, rounded once.");
+  Rows<T, O::template Add>::add(table, "add", F + f + f, true, true, "floating-point-instructions-add",
+                                "a + b, rounded once.");
+  Rows<T, O::template Sub>::add(table, "sub", F + f + f, true, true, "floating-point-instructions-sub",
+                                "a - b, rounded once.");
+  Rows<T, O::template Mul>::add(table, "mul", F + f + f, true, true, "floating-point-instructions-mul",
+                                "a * b, rounded once.");
+  Rows<T, O::template Fma>::add(table, "fma", F + f + f + f, false, true, "floating-point-instructions-fma",
+                                "a * b + c, rounded once.");
+  Rows<T, O::template Fma>::add(table, "mad", F + f + f + f, false, true, "floating-point-instructions-mad",
+                                "a * b + c, rounded once.");
+  Rows<T, O::template Div>::add(table, "div", F + f + f, false, false, "floating-point-instructions-div",
+                                "a / b, rounded once.");
+  Rows<T, O::template Rcp>::add(table, "rcp", F + f, false, false, "floating-point-instructions-rcp",
+                                "1 / a, rounded once.");
+  Rows<T, O::template Root>::add(table, "sqrt", F + f, false, false, "floating-point-instructions-sqrt",
+                                 "Square root, rounded once.");
 }
 
-// min, max: a NaN loses against a number, unless .NaN; -0 < +0; .xorsign.abs: magnitudes, with the xor of the signs.
+// min, max: a NaN loses against a number, unless .NaN; -0 < +0; .xorsign.abs: magnitudes, with the xor of the
+// signs.
 template <class T>
-bool negative(T value) { return std::signbit(value); }
+bool negative(T value) {
+  return std::signbit(value);
+}
 template <class T, bool Ftz, bool Nan, bool XorSign, bool Max>
 T extreme(T x, T y) {
   T a = in<Ftz>(x), b = in<Ftz>(y);
@@ -151,21 +191,32 @@ void add_extremes(FormTable& table) {
   table.add({name + ".ftz.f32", "Wff", lanes<extreme<float, true, false, false, Max>>(), section, plain});
   table.add({name + ".NaN.f32", "Wff", lanes<extreme<float, false, true, false, Max>>(), section, nan});
   table.add({name + ".ftz.NaN.f32", "Wff", lanes<extreme<float, true, true, false, Max>>(), section, nan});
-  table.add({name + ".xorsign.abs.f32", "Wff", lanes<extreme<float, false, false, true, Max>>(), section, xorsign});
-  table.add({name + ".ftz.xorsign.abs.f32", "Wff", lanes<extreme<float, true, false, true, Max>>(), section, xorsign});
-  table.add({name + ".NaN.xorsign.abs.f32", "Wff", lanes<extreme<float, false, true, true, Max>>(), section, xorsign});
-  table.add({name + ".ftz.NaN.xorsign.abs.f32", "Wff", lanes<extreme<float, true, true, true, Max>>(), section, xorsign});
+  table.add(
+      {name + ".xorsign.abs.f32", "Wff", lanes<extreme<float, false, false, true, Max>>(), section, xorsign});
+  table.add({name + ".ftz.xorsign.abs.f32", "Wff", lanes<extreme<float, true, false, true, Max>>(), section,
+             xorsign});
+  table.add({name + ".NaN.xorsign.abs.f32", "Wff", lanes<extreme<float, false, true, true, Max>>(), section,
+             xorsign});
+  table.add({name + ".ftz.NaN.xorsign.abs.f32", "Wff", lanes<extreme<float, true, true, true, Max>>(),
+             section, xorsign});
   table.add({name + ".f64", "Qdd", lanes<extreme<double, false, false, false, Max>>(), section, plain});
 }
 
 template <class T, bool Ftz>
-T absolute(T a) { return out<Ftz, false>(std::fabs(in<Ftz>(a))); }
+T absolute(T a) {
+  return out<Ftz, false>(std::fabs(in<Ftz>(a)));
+}
 template <class T, bool Ftz>
-T negated(T a) { return out<Ftz, false>(-in<Ftz>(a)); }
+T negated(T a) {
+  return out<Ftz, false>(-in<Ftz>(a));
+}
 template <class T>
-T with_sign(T sign, T magnitude) { return std::copysign(magnitude, sign); }
+T with_sign(T sign, T magnitude) {
+  return std::copysign(magnitude, sign);
+}
 
-// --- approximations -------------------------------------------------------------------------------------------------------
+// --- approximations
+// -------------------------------------------------------------------------------------------------------
 
 // div.approx: a * (1 / b); for 2^126 < |b| < 2^128 the reciprocal is a subnormal that the hardware flushes.
 template <bool Ftz>
@@ -173,28 +224,48 @@ float div_approx(float a, float b) {
   a = in<Ftz>(a);
   b = in<Ftz>(b);
   const float size = std::fabs(b);
-  if (size > 0x1p126f && size < INFINITY) return canonical(std::isinf(a) ? NAN : std::copysign(0.0f, negative(a) != negative(b) ? -1.0f : 1.0f));
+  if (size > 0x1p126f && size < INFINITY)
+    return canonical(std::isinf(a) ? NAN : std::copysign(0.0f, negative(a) != negative(b) ? -1.0f : 1.0f));
   return out<Ftz, false>(a / b);
 }
 template <bool Ftz>
-float div_full(float a, float b) { return out<Ftz, false>(in<Ftz>(a) / in<Ftz>(b)); }
+float div_full(float a, float b) {
+  return out<Ftz, false>(in<Ftz>(a) / in<Ftz>(b));
+}
 template <bool Ftz>
-float rcp_approx(float a) { return out<Ftz, false>(1.0f / in<Ftz>(a)); }
+float rcp_approx(float a) {
+  return out<Ftz, false>(1.0f / in<Ftz>(a));
+}
 template <bool Ftz>
-float sqrt_approx(float a) { return out<Ftz, false>(std::sqrt(in<Ftz>(a))); }
+float sqrt_approx(float a) {
+  return out<Ftz, false>(std::sqrt(in<Ftz>(a)));
+}
 template <bool Ftz>
-float rsqrt_approx(float a) { return out<Ftz, false>(static_cast<float>(1.0 / std::sqrt(static_cast<double>(in<Ftz>(a))))); }
+float rsqrt_approx(float a) {
+  return out<Ftz, false>(static_cast<float>(1.0 / std::sqrt(static_cast<double>(in<Ftz>(a)))));
+}
 template <bool Ftz>
-float ex2_approx(float a) { return out<Ftz, false>(static_cast<float>(std::exp2(static_cast<double>(in<Ftz>(a))))); }
+float ex2_approx(float a) {
+  return out<Ftz, false>(static_cast<float>(std::exp2(static_cast<double>(in<Ftz>(a)))));
+}
 template <bool Ftz>
-float lg2_approx(float a) { return out<Ftz, false>(static_cast<float>(std::log2(static_cast<double>(in<Ftz>(a))))); }
+float lg2_approx(float a) {
+  return out<Ftz, false>(static_cast<float>(std::log2(static_cast<double>(in<Ftz>(a)))));
+}
 template <bool Ftz>
-float sin_approx(float a) { return out<Ftz, false>(static_cast<float>(std::sin(static_cast<double>(in<Ftz>(a))))); }
+float sin_approx(float a) {
+  return out<Ftz, false>(static_cast<float>(std::sin(static_cast<double>(in<Ftz>(a)))));
+}
 template <bool Ftz>
-float cos_approx(float a) { return out<Ftz, false>(static_cast<float>(std::cos(static_cast<double>(in<Ftz>(a))))); }
+float cos_approx(float a) {
+  return out<Ftz, false>(static_cast<float>(std::cos(static_cast<double>(in<Ftz>(a)))));
+}
 float tanh_approx(float a) { return canonical(static_cast<float>(std::tanh(static_cast<double>(a)))); }
-// The double approximations work on the upper 32 bits of the operand and give an upper 32 bits; subnormals are flushed.
-double upper(double value) { return std::bit_cast<double>(std::bit_cast<uint64_t>(value) & 0xFFFFFFFF00000000u); }
+// The double approximations work on the upper 32 bits of the operand and give an upper 32 bits; subnormals
+// are flushed.
+double upper(double value) {
+  return std::bit_cast<double>(std::bit_cast<uint64_t>(value) & 0xFFFFFFFF00000000u);
+}
 double rcp_approx_f64(double a) { return flush(upper(1.0 / flush(upper(a)))); }
 template <bool Ftz>
 double rsqrt_approx_f64(double a) {
@@ -207,12 +278,18 @@ enum class Kind { finite, infinite, number, notanumber, normal, subnormal };
 template <class T, Kind K>
 bool testp(T a) {
   switch (K) {
-    case Kind::finite: return std::isfinite(a);
-    case Kind::infinite: return std::isinf(a);
-    case Kind::number: return a == a;
-    case Kind::notanumber: return a != a;
-    case Kind::normal: return std::isnormal(a);
-    case Kind::subnormal: return a != 0 && std::fabs(a) < (sizeof(T) == 4 ? T(0x1p-126) : T(0x1p-1022));
+    case Kind::finite:
+      return std::isfinite(a);
+    case Kind::infinite:
+      return std::isinf(a);
+    case Kind::number:
+      return a == a;
+    case Kind::notanumber:
+      return a != a;
+    case Kind::normal:
+      return std::isnormal(a);
+    case Kind::subnormal:
+      return a != 0 && std::fabs(a) < (sizeof(T) == 4 ? T(0x1p-126) : T(0x1p-1022));
   }
   return false;
 }
@@ -235,36 +312,52 @@ void add_float_forms(FormTable& table) {
   add_arithmetic<double>(table);
   add_extremes<false>(table);
   add_extremes<true>(table);
-  const auto row = [&](const char* name, const char* letters, Handler run, const char* section, const char* meaning) {
+  const auto row = [&](const char* name, const char* letters, Handler run, const char* section,
+                       const char* meaning) {
     table.add({name, letters, run, section, meaning});
   };
-  const auto both = [&](const string& opcode, const char* letters, Handler plain, Handler ftz, const char* section, const char* meaning) {
+  const auto both = [&](const string& opcode, const char* letters, Handler plain, Handler ftz,
+                        const char* section, const char* meaning) {
     table.add({opcode + ".f32", letters, plain, section, meaning});
     table.add({opcode + ".ftz.f32", letters, ftz, section, meaning});
   };
-  both("abs", "Wf", lanes<absolute<float, false>>(), lanes<absolute<float, true>>(), "floating-point-instructions-abs", "|a|.");
-  both("neg", "Wf", lanes<negated<float, false>>(), lanes<negated<float, true>>(), "floating-point-instructions-neg", "-a.");
+  both("abs", "Wf", lanes<absolute<float, false>>(), lanes<absolute<float, true>>(),
+       "floating-point-instructions-abs", "|a|.");
+  both("neg", "Wf", lanes<negated<float, false>>(), lanes<negated<float, true>>(),
+       "floating-point-instructions-neg", "-a.");
   row("abs.f64", "Qd", lanes<absolute<double, false>>(), "floating-point-instructions-abs", "|a|.");
   row("neg.f64", "Qd", lanes<negated<double, false>>(), "floating-point-instructions-neg", "-a.");
-  row("copysign.f32", "Wff", lanes<with_sign<float>>(), "floating-point-instructions-copysign", "b with a's sign.");
-  row("copysign.f64", "Qdd", lanes<with_sign<double>>(), "floating-point-instructions-copysign", "b with a's sign.");
+  row("copysign.f32", "Wff", lanes<with_sign<float>>(), "floating-point-instructions-copysign",
+      "b with a's sign.");
+  row("copysign.f64", "Qdd", lanes<with_sign<double>>(), "floating-point-instructions-copysign",
+      "b with a's sign.");
   const char* once = "Approximate: the exact result, rounded once to nearest.";
-  both("div.approx", "Wff", lanes<div_approx<false>>(), lanes<div_approx<true>>(), "floating-point-instructions-div",
+  both("div.approx", "Wff", lanes<div_approx<false>>(), lanes<div_approx<true>>(),
+       "floating-point-instructions-div",
        "Approximate: a / b rounded to nearest; zero where the reciprocal of b would be subnormal.");
-  both("div.full", "Wff", lanes<div_full<false>>(), lanes<div_full<true>>(), "floating-point-instructions-div", once);
-  both("rcp.approx", "Wf", lanes<rcp_approx<false>>(), lanes<rcp_approx<true>>(), "floating-point-instructions-rcp", once);
-  both("sqrt.approx", "Wf", lanes<sqrt_approx<false>>(), lanes<sqrt_approx<true>>(), "floating-point-instructions-sqrt", once);
-  both("rsqrt.approx", "Wf", lanes<rsqrt_approx<false>>(), lanes<rsqrt_approx<true>>(), "floating-point-instructions-rsqrt", once);
-  both("ex2.approx", "Wf", lanes<ex2_approx<false>>(), lanes<ex2_approx<true>>(), "floating-point-instructions-ex2", once);
-  both("lg2.approx", "Wf", lanes<lg2_approx<false>>(), lanes<lg2_approx<true>>(), "floating-point-instructions-lg2", once);
-  both("sin.approx", "Wf", lanes<sin_approx<false>>(), lanes<sin_approx<true>>(), "floating-point-instructions-sin", once);
-  both("cos.approx", "Wf", lanes<cos_approx<false>>(), lanes<cos_approx<true>>(), "floating-point-instructions-cos", once);
+  both("div.full", "Wff", lanes<div_full<false>>(), lanes<div_full<true>>(),
+       "floating-point-instructions-div", once);
+  both("rcp.approx", "Wf", lanes<rcp_approx<false>>(), lanes<rcp_approx<true>>(),
+       "floating-point-instructions-rcp", once);
+  both("sqrt.approx", "Wf", lanes<sqrt_approx<false>>(), lanes<sqrt_approx<true>>(),
+       "floating-point-instructions-sqrt", once);
+  both("rsqrt.approx", "Wf", lanes<rsqrt_approx<false>>(), lanes<rsqrt_approx<true>>(),
+       "floating-point-instructions-rsqrt", once);
+  both("ex2.approx", "Wf", lanes<ex2_approx<false>>(), lanes<ex2_approx<true>>(),
+       "floating-point-instructions-ex2", once);
+  both("lg2.approx", "Wf", lanes<lg2_approx<false>>(), lanes<lg2_approx<true>>(),
+       "floating-point-instructions-lg2", once);
+  both("sin.approx", "Wf", lanes<sin_approx<false>>(), lanes<sin_approx<true>>(),
+       "floating-point-instructions-sin", once);
+  both("cos.approx", "Wf", lanes<cos_approx<false>>(), lanes<cos_approx<true>>(),
+       "floating-point-instructions-cos", once);
   row("tanh.approx.f32", "Wf", lanes<tanh_approx>(), "floating-point-instructions-tanh", once);
   row("rcp.approx.ftz.f64", "Qd", lanes<rcp_approx_f64>(), "floating-point-instructions-rcp-approx-ftz-f64",
       "Approximate: from and to the upper 32 bits.");
-  row("rsqrt.approx.f64", "Qd", lanes<rsqrt_approx_f64<false>>(), "floating-point-instructions-rsqrt", "Approximate: from and to the upper 32 bits.");
-  row("rsqrt.approx.ftz.f64", "Qd", lanes<rsqrt_approx_f64<true>>(), "floating-point-instructions-rsqrt-approx-ftz-f64",
+  row("rsqrt.approx.f64", "Qd", lanes<rsqrt_approx_f64<false>>(), "floating-point-instructions-rsqrt",
       "Approximate: from and to the upper 32 bits.");
+  row("rsqrt.approx.ftz.f64", "Qd", lanes<rsqrt_approx_f64<true>>(),
+      "floating-point-instructions-rsqrt-approx-ftz-f64", "Approximate: from and to the upper 32 bits.");
   add_tests<float>(table, "f32", "Pf");
   add_tests<double>(table, "f64", "Pd");
 }

@@ -18,7 +18,9 @@ template <class H>
 constexpr H kNan = H{0x7FFF};
 
 template <class H>
-bool nan(H a) { return (a.bits & 0x7FFFu) > (std::is_same_v<H, F16> ? 0x7C00u : 0x7F80u); }
+bool nan(H a) {
+  return (a.bits & 0x7FFFu) > (std::is_same_v<H, F16> ? 0x7C00u : 0x7F80u);
+}
 
 // Below the smallest normal number: zero of the same sign.
 template <class H>
@@ -41,23 +43,35 @@ H out(H a) {
 
 // Sums of two halves are exact enough in float: 24 >= 2 * 11 + 2 bits make the second rounding harmless.
 template <class H, bool Ftz, bool Sat>
-H add(H a, H b) { return out<Ftz, Sat, false>(round_half<H>(widen(in<Ftz>(a)) + widen(in<Ftz>(b)))); }
+H add(H a, H b) {
+  return out<Ftz, Sat, false>(round_half<H>(widen(in<Ftz>(a)) + widen(in<Ftz>(b))));
+}
 template <class H, bool Ftz, bool Sat>
-H sub(H a, H b) { return out<Ftz, Sat, false>(round_half<H>(widen(in<Ftz>(a)) - widen(in<Ftz>(b)))); }
+H sub(H a, H b) {
+  return out<Ftz, Sat, false>(round_half<H>(widen(in<Ftz>(a)) - widen(in<Ftz>(b))));
+}
 // Products are exact in double.
 template <class H>
-double wide(H a) { return static_cast<double>(widen(a)); }
+double wide(H a) {
+  return static_cast<double>(widen(a));
+}
 template <class H, bool Ftz, bool Sat>
-H mul(H a, H b) { return out<Ftz, Sat, false>(round_half<H>(narrow_to_odd(wide(in<Ftz>(a)) * wide(in<Ftz>(b))))); }
+H mul(H a, H b) {
+  return out<Ftz, Sat, false>(round_half<H>(narrow_to_odd(wide(in<Ftz>(a)) * wide(in<Ftz>(b)))));
+}
 template <class H, bool Ftz, bool Sat, bool Relu>
 H fma(H a, H b, H c) {
   const double sum = add_to_odd(wide(in<Ftz>(a)) * wide(in<Ftz>(b)), wide(in<Ftz>(c)));
   return out<Ftz, Sat, Relu>(round_half<H>(narrow_to_odd(sum)));
 }
 template <class H, bool Ftz>
-H neg(H a) { return in<Ftz>(nan(a) ? a : H{static_cast<uint16_t>(a.bits ^ 0x8000u)}); }
+H neg(H a) {
+  return in<Ftz>(nan(a) ? a : H{static_cast<uint16_t>(a.bits ^ 0x8000u)});
+}
 template <class H, bool Ftz>
-H abs(H a) { return in<Ftz>(H{static_cast<uint16_t>(a.bits & 0x7FFFu)}); }
+H abs(H a) {
+  return in<Ftz>(H{static_cast<uint16_t>(a.bits & 0x7FFFu)});
+}
 template <class H, bool Ftz, bool Nan, bool XorSign, bool Max>
 H extreme(H x, H y) {
   H a = in<Ftz>(x), b = in<Ftz>(y);
@@ -79,9 +93,13 @@ H extreme(H x, H y) {
   return result;
 }
 template <class H, bool Ftz>
-H ex2(H a) { return in<Ftz>(round_half<H>(narrow_to_odd(std::exp2(wide(in<Ftz>(a)))))); }
+H ex2(H a) {
+  return in<Ftz>(round_half<H>(narrow_to_odd(std::exp2(wide(in<Ftz>(a))))));
+}
 template <class H>
-H tanh(H a) { return round_half<H>(narrow_to_odd(std::tanh(wide(a)))); }
+H tanh(H a) {
+  return round_half<H>(narrow_to_odd(std::tanh(wide(a))));
+}
 
 // The same operation on both halves of a pair.
 template <class H, auto F>
@@ -91,7 +109,9 @@ struct Paired {
   static uint32_t join(H low_half, H high_half) { return uint32_t{high_half.bits} << 16 | low_half.bits; }
   static uint32_t one(uint32_t a) { return join(F(low(a)), F(high(a))); }
   static uint32_t two(uint32_t a, uint32_t b) { return join(F(low(a), low(b)), F(high(a), high(b))); }
-  static uint32_t three(uint32_t a, uint32_t b, uint32_t c) { return join(F(low(a), low(b), low(c)), F(high(a), high(b), high(c))); }
+  static uint32_t three(uint32_t a, uint32_t b, uint32_t c) {
+    return join(F(low(a), low(b), low(c)), F(high(a), high(b), high(c)));
+  }
 };
 
 template <class H>
@@ -121,27 +141,42 @@ void add_type(FormTable& table, const string& type) {
   const Adder<H> adder{table, type};
   const string ftz = Ftz ? ".ftz" : "";
   for (const char* rn : {"", ".rn"}) {
-    adder.template two<&add<H, Ftz, false>>(string("add") + rn + ftz, "half-precision-floating-point-instructions-add", "a + b, rounded once.");
-    adder.template two<&sub<H, Ftz, false>>(string("sub") + rn + ftz, "half-precision-floating-point-instructions-sub", "a - b, rounded once.");
-    adder.template two<&mul<H, Ftz, false>>(string("mul") + rn + ftz, "half-precision-floating-point-instructions-mul", "a * b, rounded once.");
+    adder.template two<&add<H, Ftz, false>>(
+        string("add") + rn + ftz, "half-precision-floating-point-instructions-add", "a + b, rounded once.");
+    adder.template two<&sub<H, Ftz, false>>(
+        string("sub") + rn + ftz, "half-precision-floating-point-instructions-sub", "a - b, rounded once.");
+    adder.template two<&mul<H, Ftz, false>>(
+        string("mul") + rn + ftz, "half-precision-floating-point-instructions-mul", "a * b, rounded once.");
     if constexpr (std::is_same_v<H, F16>) {
-      adder.template two<&add<H, Ftz, true>>(string("add") + rn + ftz + ".sat", "half-precision-floating-point-instructions-add", "a + b, clamped to [0, 1].");
-      adder.template two<&sub<H, Ftz, true>>(string("sub") + rn + ftz + ".sat", "half-precision-floating-point-instructions-sub", "a - b, clamped to [0, 1].");
-      adder.template two<&mul<H, Ftz, true>>(string("mul") + rn + ftz + ".sat", "half-precision-floating-point-instructions-mul", "a * b, clamped to [0, 1].");
+      adder.template two<&add<H, Ftz, true>>(string("add") + rn + ftz + ".sat",
+                                             "half-precision-floating-point-instructions-add",
+                                             "a + b, clamped to [0, 1].");
+      adder.template two<&sub<H, Ftz, true>>(string("sub") + rn + ftz + ".sat",
+                                             "half-precision-floating-point-instructions-sub",
+                                             "a - b, clamped to [0, 1].");
+      adder.template two<&mul<H, Ftz, true>>(string("mul") + rn + ftz + ".sat",
+                                             "half-precision-floating-point-instructions-mul",
+                                             "a * b, clamped to [0, 1].");
     }
   }
   const char* section = "half-precision-floating-point-instructions-fma";
   adder.template three<&fma<H, Ftz, false, false>>("fma.rn" + ftz, section, "a * b + c, rounded once.");
-  adder.template three<&fma<H, Ftz, false, true>>("fma.rn" + ftz + ".relu", section, "a * b + c, rounded once; negative results give 0.");
+  adder.template three<&fma<H, Ftz, false, true>>("fma.rn" + ftz + ".relu", section,
+                                                  "a * b + c, rounded once; negative results give 0.");
   if constexpr (std::is_same_v<H, F16>)
-    adder.template three<&fma<H, Ftz, true, false>>("fma.rn" + ftz + ".sat", section, "a * b + c, clamped to [0, 1].");
+    adder.template three<&fma<H, Ftz, true, false>>("fma.rn" + ftz + ".sat", section,
+                                                    "a * b + c, clamped to [0, 1].");
   adder.template one<&neg<H, Ftz>>("neg" + ftz, "half-precision-floating-point-instructions-neg", "-a.");
   adder.template one<&abs<H, Ftz>>("abs" + ftz, "half-precision-floating-point-instructions-abs", "|a|.");
   const auto extremes = [&]<bool Max>(const string& name, const char* where) {
-    adder.template two<&extreme<H, Ftz, false, false, Max>>(name + ftz, where, "A NaN loses against a number; -0 < +0.");
-    adder.template two<&extreme<H, Ftz, true, false, Max>>(name + ftz + ".NaN", where, "NaN if either is NaN; -0 < +0.");
-    adder.template two<&extreme<H, Ftz, false, true, Max>>(name + ftz + ".xorsign.abs", where, "Of the magnitudes, with the exclusive or of the signs.");
-    adder.template two<&extreme<H, Ftz, true, true, Max>>(name + ftz + ".NaN.xorsign.abs", where, "Of the magnitudes, with the exclusive or of the signs.");
+    adder.template two<&extreme<H, Ftz, false, false, Max>>(name + ftz, where,
+                                                            "A NaN loses against a number; -0 < +0.");
+    adder.template two<&extreme<H, Ftz, true, false, Max>>(name + ftz + ".NaN", where,
+                                                           "NaN if either is NaN; -0 < +0.");
+    adder.template two<&extreme<H, Ftz, false, true, Max>>(
+        name + ftz + ".xorsign.abs", where, "Of the magnitudes, with the exclusive or of the signs.");
+    adder.template two<&extreme<H, Ftz, true, true, Max>>(
+        name + ftz + ".NaN.xorsign.abs", where, "Of the magnitudes, with the exclusive or of the signs.");
   };
   extremes.template operator()<false>("min", "half-precision-floating-point-instructions-min");
   extremes.template operator()<true>("max", "half-precision-floating-point-instructions-max");

@@ -29,7 +29,8 @@ inline R extend(M value) {
     return static_cast<R>(value);
 }
 
-// ld{.order}{.scope}{.space}{.hints}{.vec}.type d, [a];      PTX ISA: data-movement-and-conversion-instructions-ld
+// ld{.order}{.scope}{.space}{.hints}{.vec}.type d, [a];      PTX ISA:
+// data-movement-and-conversion-instructions-ld
 template <class M, class R>
 void load(Warp& warp, const Instruction& instruction) {
   LaneAddresses addresses;
@@ -52,7 +53,8 @@ void load(Warp& warp, const Instruction& instruction) {
       for (uint32_t lane = 0; lane < kLanes; ++lane) d[lane] = extend<R>(values[lane]);
     } else if (where.together && mask == kAllLanes) {
       const std::byte* base = where.base + skip;
-      for (uint32_t lane = 0; lane < kLanes; ++lane) d[lane] = extend<R>(fetch<M>(base + (addresses.at[lane] - where.low)));
+      for (uint32_t lane = 0; lane < kLanes; ++lane)
+        d[lane] = extend<R>(fetch<M>(base + (addresses.at[lane] - where.low)));
     } else {
       for (uint32_t rest = mask; rest; rest &= rest - 1) {
         const auto lane = static_cast<uint32_t>(std::countr_zero(rest));
@@ -87,7 +89,8 @@ void store(Warp& warp, const Instruction& instruction) {
   }
 }
 
-// ld.param of a kernel parameter at a fixed offset: the same value for every lane, checked when the PTX was parsed.
+// ld.param of a kernel parameter at a fixed offset: the same value for every lane, checked when the PTX was
+// parsed.
 template <class M, class R>
 void load_parameter(Warp& warp, const Instruction& instruction) {
   const uint32_t* rows = warp.launch->code->lists.data() + instruction.list;
@@ -109,8 +112,8 @@ constexpr Handlers handlers() {
   if constexpr (sizeof(M) == 8)
     return {nullptr, load<M, uint64_t>, nullptr, store<M, uint64_t>, nullptr, load_parameter<M, uint64_t>};
   else
-    return {load<M, uint32_t>, load<M, uint64_t>, store<M, uint32_t>, store<M, uint64_t>, load_parameter<M, uint32_t>,
-            load_parameter<M, uint64_t>};
+    return {load<M, uint32_t>,  load<M, uint64_t>,           store<M, uint32_t>,
+            store<M, uint64_t>, load_parameter<M, uint32_t>, load_parameter<M, uint64_t>};
 }
 
 template <class M, uint8_t Count, bool Store>
@@ -123,14 +126,17 @@ void decode(Decoder& decoder, const syntax::Instruction& in, Instruction& out) {
   if (out.memory.space == Space::constant && Store) decoder.fail("constant memory cannot be written");
   const bool to_kernel_param = out.memory.space == Space::param;
   decoder.address(address, out);
-  if (to_kernel_param && Store && out.memory.space == Space::param) decoder.fail("a kernel parameter cannot be written");
+  if (to_kernel_param && Store && out.memory.space == Space::param)
+    decoder.fail("a kernel parameter cannot be written");
   out.count = Count;
   std::vector<syntax::Operand> parts = {data};
   if (Count > 1) {
-    if (data.kind != Kind::vector || data.parts.size() != Count) decoder.fail("expected a vector of " + std::to_string(Count));
+    if (data.kind != Kind::vector || data.parts.size() != Count)
+      decoder.fail("expected a vector of " + std::to_string(Count));
     parts = data.parts;
   }
-  // Registers may be wider than the memory type (PTX ISA: operand size exceeding instruction-type size), all alike.
+  // Registers may be wider than the memory type (PTX ISA: operand size exceeding instruction-type size), all
+  // alike.
   Width width = sizeof(M) == 8 ? Width::w64 : Width::w32;
   for (const syntax::Operand& part : parts) {
     if (part.kind != Kind::name) continue;
@@ -165,8 +171,9 @@ void decode(Decoder& decoder, const syntax::Instruction& in, Instruction& out) {
     const auto bytes = static_cast<int64_t>(sizeof(M) * Count);
     const auto size = static_cast<int64_t>(decoder.parameter_bytes());
     if (out.immediate < 0 || out.immediate + bytes > size || out.immediate % bytes)
-      decoder.fail("parameter bytes [" + std::to_string(out.immediate) + ", " + std::to_string(out.immediate + bytes) +
-                   ") are outside the " + std::to_string(size) + " there are, or misaligned");
+      decoder.fail("parameter bytes [" + std::to_string(out.immediate) + ", " +
+                   std::to_string(out.immediate + bytes) + ") are outside the " + std::to_string(size) +
+                   " there are, or misaligned");
     out.run = wide ? kHandlers.parameter64 : kHandlers.parameter32;
   }
 }
@@ -179,7 +186,8 @@ void add_memory(FormTable& table, const string& type) {
   const char* stores = "Stores to any space; caching hints change nothing.";
   const auto rows = [&]<uint8_t Count>(const string& vector) {
     table.add({"ld" + vector + type, "", load<M, uint64_t>, ld, loads, decode<M, Count, false>});
-    table.add({"ldu" + vector + type, "", load<M, uint64_t>, "data-movement-and-conversion-instructions-ldu", loads, decode<M, Count, false>});
+    table.add({"ldu" + vector + type, "", load<M, uint64_t>, "data-movement-and-conversion-instructions-ldu",
+               loads, decode<M, Count, false>});
     table.add({"st" + vector + type, "", store<M, uint64_t>, st, stores, decode<M, Count, true>});
   };
   rows.template operator()<1>("");
@@ -213,16 +221,21 @@ void add_memory_forms(FormTable& table) {
   for (const char* type : {".b64", ".u64", ".s64", ".f64"}) add_memory<uint64_t>(table, type);
   const char* section = "data-movement-and-conversion-instructions-prefetch";
   const char* meaning = "A hint: changes nothing, touches nothing.";
-  for (const char* where : {".global.L1", ".global.L2", ".local.L1", ".local.L2", ".L1", ".L2", ".global.L2::evict_last", ".global.L2::evict_normal"})
+  for (const char* where : {".global.L1", ".global.L2", ".local.L1", ".local.L2", ".L1", ".L2",
+                            ".global.L2::evict_last", ".global.L2::evict_normal"})
     table.add({string("prefetch") + where, "", nothing, section, meaning, decode_prefetch});
   table.add({"prefetchu.L1", "", nothing, section, meaning, decode_prefetch});
-  for (const char* what : {"discard.global.L2", "discard.L2", "applypriority.global.L2::evict_normal", "applypriority.L2::evict_normal"})
+  for (const char* what : {"discard.global.L2", "discard.L2", "applypriority.global.L2::evict_normal",
+                           "applypriority.L2::evict_normal"})
     table.add({what, "", nothing, section, meaning, decode_prefetch});
   section = "data-movement-and-conversion-instructions-createpolicy";
   for (const char* level : {"evict_last", "evict_normal", "evict_first", "evict_unchanged"}) {
-    table.add({string("createpolicy.fractional.L2::") + level + ".b64", "", zero, section, "A cache policy: changes nothing.", decode_policy});
-    table.add({string("createpolicy.fractional.L2::") + level + ".L2::evict_unchanged.b64", "", zero, section, "A cache policy: changes nothing.", decode_policy});
-    table.add({string("createpolicy.fractional.L2::") + level + ".L2::evict_first.b64", "", zero, section, "A cache policy: changes nothing.", decode_policy});
+    table.add({string("createpolicy.fractional.L2::") + level + ".b64", "", zero, section,
+               "A cache policy: changes nothing.", decode_policy});
+    table.add({string("createpolicy.fractional.L2::") + level + ".L2::evict_unchanged.b64", "", zero, section,
+               "A cache policy: changes nothing.", decode_policy});
+    table.add({string("createpolicy.fractional.L2::") + level + ".L2::evict_first.b64", "", zero, section,
+               "A cache policy: changes nothing.", decode_policy});
   }
 }
 

@@ -13,7 +13,9 @@ namespace {
 using std::string;
 
 template <class T>
-T same(T a) { return a; }
+T same(T a) {
+  return a;
+}
 void move_predicate(Warp& warp, const Instruction& instruction) {
   const uint32_t value = warp.predicate(instruction.r[1]);
   uint32_t& d = warp.predicate(instruction.r[0]);
@@ -45,10 +47,12 @@ void pack(Warp& warp, const Instruction& instruction) {
   for (uint32_t i = 0; i < instruction.count; ++i) {
     const uint32_t* part = warp.row<uint32_t>(parts[i]);
     const uint32_t shift = i * instruction.variant;
-    for (uint32_t lane = 0; lane < kLanes; ++lane) value[lane] |= static_cast<Row>((Row{part[lane]} & keep) << shift);
+    for (uint32_t lane = 0; lane < kLanes; ++lane)
+      value[lane] |= static_cast<Row>((Row{part[lane]} & keep) << shift);
   }
   Row* whole = warp.row<Row>(instruction.r[0]);
-  for (uint32_t lane = 0; lane < kLanes; ++lane) whole[lane] = warp.mask >> lane & 1 ? value[lane] : whole[lane];
+  for (uint32_t lane = 0; lane < kLanes; ++lane)
+    whole[lane] = warp.mask >> lane & 1 ? value[lane] : whole[lane];
 }
 
 void read_clock(Warp& warp, const Instruction& instruction) {
@@ -73,7 +77,8 @@ void decode_mov(Decoder& decoder, const syntax::Instruction& in, Instruction& ou
   const uint32_t bits = L == 'h' ? 16 : L == 'w' || L == 'f' ? 32 : 64;
   const auto part_rows = [&](const syntax::Operand& vector, bool is_target) {
     const size_t count = vector.parts.size();
-    if ((count != 2 && count != 4) || bits / count < 16) decoder.fail("a vector of " + std::to_string(count) + " parts does not fit");
+    if ((count != 2 && count != 4) || bits / count < 16)
+      decoder.fail("a vector of " + std::to_string(count) + " parts does not fit");
     out.count = static_cast<uint8_t>(count);
     out.variant = static_cast<uint8_t>(bits / count);
     const char part = bits / count == 16 ? 'h' : 'w';
@@ -82,7 +87,8 @@ void decode_mov(Decoder& decoder, const syntax::Instruction& in, Instruction& ou
       if (each.kind == Kind::underscore)
         rows.push_back(kNoRow);
       else
-        rows.push_back(is_target ? decoder.target(each, static_cast<char>(part - 32)) : decoder.source(each, part));
+        rows.push_back(is_target ? decoder.target(each, static_cast<char>(part - 32))
+                                 : decoder.source(each, part));
     }
     out.list = decoder.list(rows);
   };
@@ -121,17 +127,23 @@ void decode_mov(Decoder& decoder, const syntax::Instruction& in, Instruction& ou
 
 // cvta.space d, a: into the generic space; cvta.to.space back. Offset 0 for global and constant memory.
 template <class T, uint64_t Base, bool To>
-T convert_address(T a) { return static_cast<T>(To ? a - Base : a + Base); }
+T convert_address(T a) {
+  return static_cast<T>(To ? a - Base : a + Base);
+}
 
 template <uint64_t Base>
 void add_cvta(FormTable& table, const string& space) {
   const char* section = "data-movement-and-conversion-instructions-cvta";
-  table.add({"cvta." + space + ".u64", "Qq", lanes<convert_address<uint64_t, Base, false>>(), section, "The generic address of an address of the space."});
-  table.add({"cvta.to." + space + ".u64", "Qq", lanes<convert_address<uint64_t, Base, true>>(), section, "The address within the space of a generic address."});
+  table.add({"cvta." + space + ".u64", "Qq", lanes<convert_address<uint64_t, Base, false>>(), section,
+             "The generic address of an address of the space."});
+  table.add({"cvta.to." + space + ".u64", "Qq", lanes<convert_address<uint64_t, Base, true>>(), section,
+             "The address within the space of a generic address."});
 }
 
 template <uint64_t Window>
-bool in_window(uint64_t a) { return a / kWindowBytes == Window; }
+bool in_window(uint64_t a) {
+  return a / kWindowBytes == Window;
+}
 bool in_global(uint64_t a) { return a >> Memory::kBufferShift != 0; }
 
 }  // namespace
@@ -139,9 +151,12 @@ bool in_global(uint64_t a) { return a >> Memory::kBufferShift != 0; }
 void add_move_forms(FormTable& table) {
   const char* section = "data-movement-and-conversion-instructions-mov";
   const char* meaning = "Copies; packs or unpacks a vector, takes an address or a special register.";
-  for (const char* type : {"b16", "u16", "s16", "f16", "bf16"}) table.add({string("mov.") + type, "", lanes<same<uint16_t>>(), section, meaning, decode_mov<'h'>});
-  for (const char* type : {"b32", "u32", "s32"}) table.add({string("mov.") + type, "", lanes<same<uint32_t>>(), section, meaning, decode_mov<'w'>});
-  for (const char* type : {"b64", "u64", "s64"}) table.add({string("mov.") + type, "", lanes<same<uint64_t>>(), section, meaning, decode_mov<'q'>});
+  for (const char* type : {"b16", "u16", "s16", "f16", "bf16"})
+    table.add({string("mov.") + type, "", lanes<same<uint16_t>>(), section, meaning, decode_mov<'h'>});
+  for (const char* type : {"b32", "u32", "s32"})
+    table.add({string("mov.") + type, "", lanes<same<uint32_t>>(), section, meaning, decode_mov<'w'>});
+  for (const char* type : {"b64", "u64", "s64"})
+    table.add({string("mov.") + type, "", lanes<same<uint64_t>>(), section, meaning, decode_mov<'q'>});
   table.add({"mov.f32", "", lanes<same<uint32_t>>(), section, meaning, decode_mov<'f'>});
   table.add({"mov.f64", "", lanes<same<uint64_t>>(), section, meaning, decode_mov<'d'>});
   table.add({"mov.pred", "Pp", move_predicate, section, "Copies a predicate."});

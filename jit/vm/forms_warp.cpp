@@ -13,10 +13,12 @@ namespace {
 
 using std::string;
 
-// The member mask is in r[4] for all of them (rendezvous.h). `evaluate` runs with warp.mask = the lanes that met.
+// The member mask is in r[4] for all of them (rendezvous.h). `evaluate` runs with warp.mask = the lanes that
+// met.
 
-// shfl.sync.mode.b32 d{|p}, a, b, c, membermask;      PTX ISA: data-movement-and-conversion-instructions-shfl-sync
-// c holds the clamp (bits 0-4) and the segment mask (bits 8-12).
+// shfl.sync.mode.b32 d{|p}, a, b, c, membermask;      PTX ISA:
+// data-movement-and-conversion-instructions-shfl-sync c holds the clamp (bits 0-4) and the segment mask (bits
+// 8-12).
 enum class Shuffle { up, down, bfly, idx };
 template <Shuffle K>
 void shuffle(Warp& warp, const Instruction& instruction) {
@@ -52,7 +54,8 @@ void shuffle(Warp& warp, const Instruction& instruction) {
   if (bad & warp.mask) {
     const uint32_t lane = static_cast<uint32_t>(std::countr_zero(bad & warp.mask));
     trap(warp, instruction, Rule::inactive_lane, bad & warp.mask,
-         "lane " + std::to_string(lane) + " reads a lane that takes no part (lanes " + lane_list(warp.mask) + " do)");
+         "lane " + std::to_string(lane) + " reads a lane that takes no part (lanes " + lane_list(warp.mask) +
+             " do)");
   }
   uint32_t* d = warp.row<uint32_t>(instruction.r[0]);
   for (uint32_t lane = 0; lane < kLanes; ++lane) d[lane] = warp.mask >> lane & 1 ? values[lane] : d[lane];
@@ -90,7 +93,8 @@ void match(Warp& warp, const Instruction& instruction) {
   for (uint32_t rest = warp.mask; rest; rest &= rest - 1) {
     const auto lane = static_cast<uint32_t>(std::countr_zero(rest));
     for (uint32_t other = warp.mask; other; other &= other - 1)
-      if (a.at(static_cast<uint32_t>(std::countr_zero(other))) == a.at(lane)) equal[lane] |= other & (0u - other);
+      if (a.at(static_cast<uint32_t>(std::countr_zero(other))) == a.at(lane))
+        equal[lane] |= other & (0u - other);
   }
   if constexpr (All) {
     const bool same = equal[std::countr_zero(warp.mask)] == warp.mask;
@@ -98,7 +102,8 @@ void match(Warp& warp, const Instruction& instruction) {
     if (instruction.r[5] != kNoRow) put(warp, instruction.r[5], same ? kAllLanes : 0);
   } else {
     uint32_t* d = warp.row<uint32_t>(instruction.r[0]);
-    for (uint32_t rest = warp.mask; rest; rest &= rest - 1) d[std::countr_zero(rest)] = equal[std::countr_zero(rest)];
+    for (uint32_t rest = warp.mask; rest; rest &= rest - 1)
+      d[std::countr_zero(rest)] = equal[std::countr_zero(rest)];
   }
 }
 
@@ -120,9 +125,13 @@ uint32_t conj(uint32_t a, uint32_t b) { return a & b; }
 uint32_t disj(uint32_t a, uint32_t b) { return a | b; }
 uint32_t excl(uint32_t a, uint32_t b) { return a ^ b; }
 template <class T>
-T smaller(T a, T b) { return std::min(a, b); }
+T smaller(T a, T b) {
+  return std::min(a, b);
+}
 template <class T>
-T larger(T a, T b) { return std::max(a, b); }
+T larger(T a, T b) {
+  return std::max(a, b);
+}
 
 void met(Warp&, const Instruction&) {}  // bar.warp.sync: that they met is all
 
@@ -141,7 +150,8 @@ void decode_members(Decoder& decoder, const syntax::Instruction& in, Instruction
   const Form& form = FormTable::instance().row(static_cast<int>(out.form));
   const string letters = form.operands.substr(0, form.operands.size() - 1);
   if (in.operands.size() != form.operands.size())
-    decoder.fail("has " + std::to_string(in.operands.size()) + " operands, expected " + std::to_string(form.operands.size()));
+    decoder.fail("has " + std::to_string(in.operands.size()) + " operands, expected " +
+                 std::to_string(form.operands.size()));
   syntax::Instruction shorter = in;
   shorter.operands.pop_back();
   decoder.operands_by_letters(letters, shorter, out);
@@ -150,7 +160,8 @@ void decode_members(Decoder& decoder, const syntax::Instruction& in, Instruction
 
 void decode_elect(Decoder& decoder, const syntax::Instruction& in, Instruction& out) {
   using Kind = syntax::Operand::Kind;
-  if (in.operands.size() != 2 || in.operands[0].kind != Kind::pair) decoder.fail("expected d|p and a member mask");
+  if (in.operands.size() != 2 || in.operands[0].kind != Kind::pair)
+    decoder.fail("expected d|p and a member mask");
   const syntax::Operand& d = in.operands[0].parts[0];
   if (d.kind != Kind::underscore) {
     out.r[0] = decoder.target(d, 'W');
@@ -161,7 +172,8 @@ void decode_elect(Decoder& decoder, const syntax::Instruction& in, Instruction& 
   out.r[4] = decoder.source(in.operands[1], 'w');
 }
 
-void add_meeting(FormTable& table, const string& name, const string& letters, Handler evaluate, const char* section, const char* meaning) {
+void add_meeting(FormTable& table, const string& name, const string& letters, Handler evaluate,
+                 const char* section, const char* meaning) {
   table.add({name, letters, meet_members, section, meaning, decode_members, evaluate});
 }
 
@@ -175,15 +187,22 @@ void add_warp_forms(FormTable& table) {
   add_meeting(table, "shfl.sync.bfly.b32", "Wwwww", shuffle<Shuffle::bfly>, section, meaning);
   add_meeting(table, "shfl.sync.idx.b32", "Wwwww", shuffle<Shuffle::idx>, section, meaning);
   section = "parallel-synchronization-and-communication-instructions-vote-sync";
-  add_meeting(table, "vote.sync.all.pred", "Ppw", vote<Vote::all>, section, "True if the predicate holds in all lanes.");
-  add_meeting(table, "vote.sync.any.pred", "Ppw", vote<Vote::any>, section, "True if the predicate holds in any lane.");
+  add_meeting(table, "vote.sync.all.pred", "Ppw", vote<Vote::all>, section,
+              "True if the predicate holds in all lanes.");
+  add_meeting(table, "vote.sync.any.pred", "Ppw", vote<Vote::any>, section,
+              "True if the predicate holds in any lane.");
   add_meeting(table, "vote.sync.uni.pred", "Ppw", vote<Vote::uni>, section, "True if all lanes agree.");
-  add_meeting(table, "vote.sync.ballot.b32", "Wpw", vote<Vote::ballot>, section, "The lanes in which the predicate holds.");
+  add_meeting(table, "vote.sync.ballot.b32", "Wpw", vote<Vote::ballot>, section,
+              "The lanes in which the predicate holds.");
   section = "parallel-synchronization-and-communication-instructions-match-sync";
-  add_meeting(table, "match.any.sync.b32", "Www", match<uint32_t, false>, section, "The lanes with the same value.");
-  add_meeting(table, "match.any.sync.b64", "Wqw", match<uint64_t, false>, section, "The lanes with the same value.");
-  add_meeting(table, "match.all.sync.b32", "Www", match<uint32_t, true>, section, "The member mask if all values are the same, else 0.");
-  add_meeting(table, "match.all.sync.b64", "Wqw", match<uint64_t, true>, section, "The member mask if all values are the same, else 0.");
+  add_meeting(table, "match.any.sync.b32", "Www", match<uint32_t, false>, section,
+              "The lanes with the same value.");
+  add_meeting(table, "match.any.sync.b64", "Wqw", match<uint64_t, false>, section,
+              "The lanes with the same value.");
+  add_meeting(table, "match.all.sync.b32", "Www", match<uint32_t, true>, section,
+              "The member mask if all values are the same, else 0.");
+  add_meeting(table, "match.all.sync.b64", "Wqw", match<uint64_t, true>, section,
+              "The member mask if all values are the same, else 0.");
   section = "parallel-synchronization-and-communication-instructions-redux-sync";
   meaning = "The operation over all lanes.";
   add_meeting(table, "redux.sync.add.u32", "Www", reduce<uint32_t, sum>, section, meaning);
@@ -195,10 +214,14 @@ void add_warp_forms(FormTable& table) {
   add_meeting(table, "redux.sync.and.b32", "Www", reduce<uint32_t, conj>, section, meaning);
   add_meeting(table, "redux.sync.or.b32", "Www", reduce<uint32_t, disj>, section, meaning);
   add_meeting(table, "redux.sync.xor.b32", "Www", reduce<uint32_t, excl>, section, meaning);
-  add_meeting(table, "bar.warp.sync", "w", met, "parallel-synchronization-and-communication-instructions-bar-warp-sync", "Waits for the lanes of the mask.");
-  table.add({"elect.sync", "", meet_members, "parallel-synchronization-and-communication-instructions-elect-sync",
+  add_meeting(table, "bar.warp.sync", "w", met,
+              "parallel-synchronization-and-communication-instructions-bar-warp-sync",
+              "Waits for the lanes of the mask.");
+  table.add({"elect.sync", "", meet_members,
+             "parallel-synchronization-and-communication-instructions-elect-sync",
              "Picks the lowest lane of the mask as leader.", decode_elect, elect});
-  table.add({"activemask.b32", "W", activemask, "parallel-synchronization-and-communication-instructions-activemask",
+  table.add({"activemask.b32", "W", activemask,
+             "parallel-synchronization-and-communication-instructions-activemask",
              "The lanes that execute it together."});
 }
 

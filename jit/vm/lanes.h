@@ -77,7 +77,8 @@ struct LaneLoop {
     const uint32_t mask = warp.mask;
     if constexpr (std::is_same_v<R, bool>) {
       uint32_t bits = 0;
-      for (uint32_t lane = 0; lane < kLanes; ++lane) bits |= static_cast<uint32_t>(F(source.at(lane)...)) << lane;
+      for (uint32_t lane = 0; lane < kLanes; ++lane)
+        bits |= static_cast<uint32_t>(F(source.at(lane)...)) << lane;
       uint32_t& predicate = warp.predicate(target);
       predicate = (predicate & ~mask) | (bits & mask);
     } else {
@@ -106,8 +107,9 @@ constexpr Handler lanes_of(R (*)(A...)) {
   return &LaneLoop<F, R, A...>::run;
 }
 
-// lanes<f>(): r[0] = f(r[1], r[2], ...) in every lane of the mask. f is a captureless lambda or a function; bool means a
-// predicate. f must be defined for every bit pattern: lanes outside the mask may be computed and thrown away.
+// lanes<f>(): r[0] = f(r[1], r[2], ...) in every lane of the mask. f is a captureless lambda or a function;
+// bool means a predicate. f must be defined for every bit pattern: lanes outside the mask may be computed and
+// thrown away.
 template <auto F>
 constexpr Handler lanes() {
   return lanes_of<F>(+F);
@@ -148,7 +150,8 @@ template <auto F>
 constexpr Handler scalar_lanes() {
   return scalar_lanes_of<F>(+F);
 }
-// The same with Instruction::variant as f's first argument: one function for what would be several rows' handlers.
+// The same with Instruction::variant as f's first argument: one function for what would be several rows'
+// handlers.
 template <auto F>
 constexpr Handler variant_lanes() {
   return variant_lanes_of<F>(+F);

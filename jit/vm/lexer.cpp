@@ -13,7 +13,9 @@ namespace {
 bool word_start(char c) {
   return std::isalpha(static_cast<unsigned char>(c)) || c == '_' || c == '$' || c == '%' || c == '.';
 }
-bool word_part(char c) { return std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '$' || c == '%' || c == '.'; }
+bool word_part(char c) {
+  return std::isalnum(static_cast<unsigned char>(c)) || c == '_' || c == '$' || c == '%' || c == '.';
+}
 bool digit(char c) { return std::isdigit(static_cast<unsigned char>(c)) != 0; }
 
 // 0f3F800000, 0d..., 0x1F, 0b101, 017, 12, 12U, 1.5, 1e-3
@@ -32,7 +34,8 @@ Token number(std::string_view text, size_t& at, int line) {
     if (error != std::errc{} || stop != text.data() + end) fail("bad digits");
     at = end;
   };
-  const char marker = at + 1 < text.size() ? static_cast<char>(std::tolower(static_cast<unsigned char>(text[at + 1]))) : ' ';
+  const char marker =
+      at + 1 < text.size() ? static_cast<char>(std::tolower(static_cast<unsigned char>(text[at + 1]))) : ' ';
   if (text[at] == '0' && marker == 'x') {
     based(2, 16, 0);
   } else if (text[at] == '0' && marker == 'f') {
@@ -88,7 +91,8 @@ std::vector<Token> tokenise(std::string_view ptx) {
       tokens.push_back(number(ptx, at, line));
     } else if (c == '"') {
       const size_t end = ptx.find_first_of("\"\n", at + 1);
-      if (end == std::string_view::npos || ptx[end] == '\n') throw ParseError(line, "a string that never ends");
+      if (end == std::string_view::npos || ptx[end] == '\n')
+        throw ParseError(line, "a string that never ends");
       tokens.push_back({Token::Kind::string, line, ptx.substr(at + 1, end - at - 1), 0});
       at = end + 1;
     } else if (word_start(c)) {

@@ -16,7 +16,8 @@ struct Token {
   uint64_t bits = 0;      // of a number
 };
 
-// Words keep their dots (`ld.global.u32`, `%tid.x`); directives are words of their own (`.reg`, `.b32`). Comments vanish. Throws ParseError.
+// Words keep their dots (`ld.global.u32`, `%tid.x`); directives are words of their own (`.reg`, `.b32`).
+// Comments vanish. Throws ParseError.
 std::vector<Token> tokenise(std::string_view ptx);
 
 }  // namespace attest::vm

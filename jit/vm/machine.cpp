@@ -32,29 +32,40 @@ std::string text(Dim3 dim) {
 }
 
 void check_launch(const EntryInfo& info, const LaunchOptions& options, uint64_t params) {
-  const auto refuse = [&](const std::string& what) { throw std::invalid_argument("launch of '" + info.name + "': " + what); };
+  const auto refuse = [&](const std::string& what) {
+    throw std::invalid_argument("launch of '" + info.name + "': " + what);
+  };
   if (params != info.parameter_bytes)
     refuse(std::to_string(params) + " parameter bytes, expected " + std::to_string(info.parameter_bytes));
-  if (options.grid.count() == 0 || options.block.count() == 0) refuse("grid " + text(options.grid) + " of blocks " + text(options.block) + " is empty");
-  if (options.block.count() > kMaxThreads || options.block.x > 1024 || options.block.y > 1024 || options.block.z > 64)
+  if (options.grid.count() == 0 || options.block.count() == 0)
+    refuse("grid " + text(options.grid) + " of blocks " + text(options.block) + " is empty");
+  if (options.block.count() > kMaxThreads || options.block.x > 1024 || options.block.y > 1024 ||
+      options.block.z > 64)
     refuse("a block of " + text(options.block) + " threads, at most 1024 (64 in z) are possible");
   if (info.static_shared_bytes + options.dynamic_shared_bytes > kMaxSharedBytes)
-    refuse(std::to_string(info.static_shared_bytes) + " static and " + std::to_string(options.dynamic_shared_bytes) +
-           " dynamic bytes of shared memory, at most " + std::to_string(kMaxSharedBytes) + " are possible");
-  const auto axis = [](const std::vector<uint32_t>& values, size_t i) { return i < values.size() ? values[i] : 1u; };
-  if (!info.reqntid.empty() && Dim3{axis(info.reqntid, 0), axis(info.reqntid, 1), axis(info.reqntid, 2)} != options.block)
+    refuse(std::to_string(info.static_shared_bytes) + " static and " +
+           std::to_string(options.dynamic_shared_bytes) + " dynamic bytes of shared memory, at most " +
+           std::to_string(kMaxSharedBytes) + " are possible");
+  const auto axis = [](const std::vector<uint32_t>& values, size_t i) {
+    return i < values.size() ? values[i] : 1u;
+  };
+  if (!info.reqntid.empty() &&
+      Dim3{axis(info.reqntid, 0), axis(info.reqntid, 1), axis(info.reqntid, 2)} != options.block)
     refuse("blocks of " + text(options.block) + ", .reqntid demands " +
            text({axis(info.reqntid, 0), axis(info.reqntid, 1), axis(info.reqntid, 2)}));
   if (!info.maxntid.empty()) {
     const Dim3 most{axis(info.maxntid, 0), axis(info.maxntid, 1), axis(info.maxntid, 2)};
     if (options.block.count() > most.count())
-      refuse("blocks of " + std::to_string(options.block.count()) + " threads, .maxntid allows " + std::to_string(most.count()));
+      refuse("blocks of " + std::to_string(options.block.count()) + " threads, .maxntid allows " +
+             std::to_string(most.count()));
   }
   const Dim3 cluster = options.cluster;
-  if (cluster.count() == 0 || cluster.count() > kMaxCluster) refuse("a cluster of " + text(cluster) + " blocks, 1 to 16 are possible");
+  if (cluster.count() == 0 || cluster.count() > kMaxCluster)
+    refuse("a cluster of " + text(cluster) + " blocks, 1 to 16 are possible");
   if (options.grid.x % cluster.x || options.grid.y % cluster.y || options.grid.z % cluster.z)
     refuse("grid " + text(options.grid) + " is no multiple of cluster " + text(cluster));
-  if (options.host_threads < 1) refuse("host_threads " + std::to_string(options.host_threads) + ", expected at least 1");
+  if (options.host_threads < 1)
+    refuse("host_threads " + std::to_string(options.host_threads) + ", expected at least 1");
 }
 
 // (Re)starts a block: registers poisoned with all ones, memory never written.
@@ -68,8 +79,9 @@ void start(Block& block, Launch& launch, Dim3 index, uint64_t linear, uint32_t r
   if (block.warps.empty()) {
     block.arena = std::make_unique_for_overwrite<std::byte[]>(warp_bytes * warps + 64);
     block.frame_flags = std::make_unique<uint8_t[]>(frame_bytes * warps);
-    block.shared_bytes = options.dynamic_shared_bytes ? code.dynamic_shared_offset + options.dynamic_shared_bytes
-                                                      : code.static_shared_bytes;
+    block.shared_bytes = options.dynamic_shared_bytes
+                             ? code.dynamic_shared_offset + options.dynamic_shared_bytes
+                             : code.static_shared_bytes;
     block.shared = std::make_unique_for_overwrite<std::byte[]>(block.shared_bytes + 64);
     block.shared_initialised = std::make_unique<uint8_t[]>(block.shared_bytes);
     block.warps.resize(warps);
@@ -130,7 +142,8 @@ void start(Cluster& cluster, Launch& launch, uint64_t number) {
   }
 }
 
-// One host thread: clusters one after another; several at once when shuffled, or when one seems to wait for others.
+// One host thread: clusters one after another; several at once when shuffled, or when one seems to wait for
+// others.
 void work(Launch& launch, std::atomic<uint64_t>& next, uint64_t clusters) {
   std::vector<std::unique_ptr<Cluster>> resident, spare;
   const bool shuffled = launch.options->schedule == Schedule::shuffled;
@@ -156,7 +169,8 @@ void work(Launch& launch, std::atomic<uint64_t>& next, uint64_t clusters) {
     while (resident.size() < wanted && admit()) {
     }
     if (resident.empty() || launch.cancelled.load(std::memory_order_relaxed)) return;
-    const size_t i = shuffled ? next_random(random) % resident.size() : static_cast<size_t>(turns % resident.size());
+    const size_t i =
+        shuffled ? next_random(random) % resident.size() : static_cast<size_t>(turns % resident.size());
     ++turns;
     Cluster& cluster = *resident[i];
     const bool living = advance(cluster);
@@ -212,10 +226,13 @@ Machine::State::Module& Machine::State::module(const Program& program) {
         value = std::bit_cast<uint32_t>(static_cast<float>(std::bit_cast<double>(value)));
       if (!initial.symbol.empty()) {
         const auto name = data.names.find(initial.symbol);
-        const uint64_t address = name != data.names.end() ? made.addresses[name->second]
-                                                          : kFunctionWindow + 16 * uint64_t{data.functions.find(initial.symbol)->second};
+        const uint64_t address =
+            name != data.names.end()
+                ? made.addresses[name->second]
+                : kFunctionWindow + 16 * uint64_t{data.functions.find(initial.symbol)->second};
         value = address + initial.bits;
-        if (initial.mask != ~uint64_t{0}) value = (value & initial.mask) >> std::countr_zero(initial.mask | uint64_t{1} << 63);
+        if (initial.mask != ~uint64_t{0})
+          value = (value & initial.mask) >> std::countr_zero(initial.mask | uint64_t{1} << 63);
       }
       std::memcpy(bytes.data() + k * variable.element_bytes, &value, variable.element_bytes);
     }
@@ -230,7 +247,8 @@ Machine::State::Module& Machine::State::module(const Program& program) {
 
 uint64_t Machine::symbol(const Program& program, std::string_view name) {
   const auto found = program.data().names.find(name);
-  const uint64_t address = found == program.data().names.end() ? 0 : state_->module(program).addresses[found->second];
+  const uint64_t address =
+      found == program.data().names.end() ? 0 : state_->module(program).addresses[found->second];
   if (!address) throw std::invalid_argument("no global variable '" + std::string(name) + "' in this module");
   return address;
 }
@@ -288,15 +306,17 @@ LaunchStatistics Machine::launch(const Program& program, std::string_view entry,
 }
 
 Site site_of(const Warp& warp, const Instruction& instruction) {
-  return {warp.block->index, warp.block->linear, warp.index, warp.mask, instruction.line, instruction.form,
-          instruction.pc, warp.launch->code->texts[instruction.pc]};
+  return {warp.block->index, warp.block->linear, warp.index,     warp.mask,
+          instruction.line,  instruction.form,   instruction.pc, warp.launch->code->texts[instruction.pc]};
 }
 
-void trap(const Warp& warp, const Instruction& instruction, Rule rule, uint32_t lanes, const std::string& what) {
+void trap(const Warp& warp, const Instruction& instruction, Rule rule, uint32_t lanes,
+          const std::string& what) {
   std::vector<uint32_t> list;
   for (uint32_t lane = 0; lane < kLanes; ++lane)
     if (lanes >> lane & 1) list.push_back(lane);
-  throw Trap(rule, instruction.line, warp.launch->code->texts[instruction.pc], warp.block->index, warp.index, std::move(list), what);
+  throw Trap(rule, instruction.line, warp.launch->code->texts[instruction.pc], warp.block->index, warp.index,
+             std::move(list), what);
 }
 
 }  // namespace attest::vm

@@ -15,11 +15,13 @@ namespace attest::vm {
 
 class Observer;
 
-// How lanes and warps take turns. All are legal orders: a kernel without races gives the same bits under each.
+// How lanes and warps take turns. All are legal orders: a kernel without races gives the same bits under
+// each.
 enum class Schedule {
   lockstep,  // lanes with the lowest pc together, a warp until it waits
   serial,    // one lane at a time until it waits
-  shuffled,  // random lanes of random warps of several blocks, pre-empted after random counts (LaunchOptions::seed)
+  shuffled,  // random lanes of random warps of several blocks, pre-empted after random counts
+             // (LaunchOptions::seed)
 };
 
 enum class Arithmetic { hw, wide };
@@ -28,11 +30,12 @@ struct LaunchOptions {
   Dim3 grid{}, block{}, cluster{};
   uint64_t dynamic_shared_bytes = 0;
   Schedule schedule = Schedule::lockstep;
-  uint64_t seed = 0;                             // of the shuffled schedule
-  uint64_t instruction_budget = uint64_t{1} << 40;  // lane-instructions per launch; checked every few thousand
-  int host_threads = 1;                          // blocks run on this many threads
-  bool check_memory = true;                      // false: reads of uninitialised bytes are allowed; bounds, permission,
-                                                 // alignment and space are always checked
+  uint64_t seed = 0;  // of the shuffled schedule
+  uint64_t instruction_budget = uint64_t{1}
+                                << 40;  // lane-instructions per launch; checked every few thousand
+  int host_threads = 1;                 // blocks run on this many threads
+  bool check_memory = true;  // false: reads of uninitialised bytes are allowed; bounds, permission,
+                             // alignment and space are always checked
   Arithmetic arithmetic = Arithmetic::hw;
 };
 
@@ -53,9 +56,10 @@ class Machine {
   Memory& memory();
   const Memory& memory() const;
 
-  // Runs `entry` to its end. `params` is the kernel's parameter block as the PTX lays it out (EntryInfo::parameters).
-  // Throws Trap for what the kernel does wrong, std::invalid_argument for a launch that cannot be: sizes of params or block,
-  // an unknown entry. After a trap the memory holds what was written until then.
+  // Runs `entry` to its end. `params` is the kernel's parameter block as the PTX lays it out
+  // (EntryInfo::parameters). Throws Trap for what the kernel does wrong, std::invalid_argument for a launch
+  // that cannot be: sizes of params or block, an unknown entry. After a trap the memory holds what was
+  // written until then.
   LaunchStatistics launch(const Program& program, std::string_view entry, const LaunchOptions& options,
                           std::span<const std::byte> params, std::span<Observer* const> observers = {});
 

@@ -9,8 +9,9 @@
 namespace attest::vm {
 
 uint64_t Memory::allocate(uint64_t bytes, std::string name, Access access) {
-  if (bytes >= kBase) throw std::invalid_argument("Memory::allocate: '" + name + "' of " + std::to_string(bytes) +
-                                                  " bytes is larger than the address space of a buffer");
+  if (bytes >= kBase)
+    throw std::invalid_argument("Memory::allocate: '" + name + "' of " + std::to_string(bytes) +
+                                " bytes is larger than the address space of a buffer");
   auto buffer = std::make_unique<Buffer>();
   buffer->name = std::move(name);
   buffer->bytes = bytes;
@@ -43,9 +44,10 @@ const Buffer& Memory::checked(uint64_t address, uint64_t bytes, const char* verb
     throw std::invalid_argument(std::string("Memory::") + verb + ": the address is in no living buffer");
   const uint64_t offset = address - buffer->address;
   if (offset > buffer->bytes || bytes > buffer->bytes - offset)
-    throw std::invalid_argument(std::string("Memory::") + verb + ": " + std::to_string(bytes) + " bytes at offset " +
-                                std::to_string(static_cast<int64_t>(offset)) + " of buffer '" + buffer->name +
-                                "', which has " + std::to_string(buffer->bytes));
+    throw std::invalid_argument(std::string("Memory::") + verb + ": " + std::to_string(bytes) +
+                                " bytes at offset " + std::to_string(static_cast<int64_t>(offset)) +
+                                " of buffer '" + buffer->name + "', which has " +
+                                std::to_string(buffer->bytes));
   return *buffer;
 }
 

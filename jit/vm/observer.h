@@ -1,4 +1,5 @@
-// What can be watched while a kernel runs: a class of empty hooks; checkers and counters override what they need.
+// What can be watched while a kernel runs: a class of empty hooks; checkers and counters override what they
+// need.
 #pragma once
 
 #include <cstdint>
@@ -26,16 +27,17 @@ struct Site {
   uint32_t warp = 0;
   uint32_t lanes = 0;
   int line = 0;
-  uint32_t form = 0;          // index into supported_forms()
+  uint32_t form = 0;  // index into supported_forms()
   uint32_t pc = 0;
   std::string_view text;
 };
 
 enum class Touch : uint8_t { load, store, atomic };
 
-// One warp-wide access, already checked. `space` is never generic: each lane's address was resolved, and lanes in
-// different spaces come as separate events. Addresses are device addresses for global and constant memory, offsets for the
-// other spaces (shared memory of another block of the cluster: (rank + 1) << 24 | offset).
+// One warp-wide access, already checked. `space` is never generic: each lane's address was resolved, and
+// lanes in different spaces come as separate events. Addresses are device addresses for global and constant
+// memory, offsets for the other spaces (shared memory of another block of the cluster: (rank + 1) << 24 |
+// offset).
 struct AccessEvent {
   const Site& site;
   Space space;

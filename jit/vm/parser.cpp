@@ -19,8 +19,8 @@ using syntax::Operand;
 using syntax::Statement;
 using syntax::Variable;
 
-const std::map<std::string_view, Space> kSpaces = {{".global", Space::global}, {".shared", Space::shared},
-                                                   {".local", Space::local},   {".param", Space::param},
+const std::map<std::string_view, Space> kSpaces = {{".global", Space::global},  {".shared", Space::shared},
+                                                   {".local", Space::local},    {".param", Space::param},
                                                    {".const", Space::constant}, {".reg", Space::reg}};
 constexpr int kMaxDepth = 32;
 
@@ -43,7 +43,8 @@ class Parser {
     return token;
   }
   bool is(std::string_view text) const {
-    return peek().text == text && (peek().kind == Token::Kind::punctuation || peek().kind == Token::Kind::word);
+    return peek().text == text &&
+           (peek().kind == Token::Kind::punctuation || peek().kind == Token::Kind::word);
   }
   bool accept(std::string_view text) {
     if (!is(text)) return false;
@@ -216,7 +217,8 @@ class Parser {
           variable.count = 0;
         } else {
           const uint64_t count = integer("an array length");
-          if (count > (uint64_t{1} << 32) / (variable.count ? variable.count : 1)) fail("an array larger than 4 GiB");
+          if (count > (uint64_t{1} << 32) / (variable.count ? variable.count : 1))
+            fail("an array larger than 4 GiB");
           variable.count *= count;
         }
         expect("]");
@@ -224,7 +226,8 @@ class Parser {
       if (accept("=")) {
         initial(variable.initial, 0);
         if (variable.unsized) variable.count = variable.initial.size();
-        if (variable.initial.size() > variable.count) fail("more initial values than elements in '" + variable.name + "'");
+        if (variable.initial.size() > variable.count)
+          fail("more initial values than elements in '" + variable.name + "'");
       }
       list.push_back(std::move(variable));
     } while (!parameter && accept(","));
@@ -235,7 +238,8 @@ class Parser {
   void initial(std::vector<Initial>& values, int depth) {
     if (depth > kMaxDepth) fail("initial values nested too deeply");
     if (accept("{")) {
-      if (!is("}")) do initial(values, depth + 1);
+      if (!is("}")) do
+          initial(values, depth + 1);
         while (accept(","));
       expect("}");
       return;
@@ -250,7 +254,8 @@ class Parser {
       }
     } else {
       const bool negative = accept("-");
-      if (peek().kind != Token::Kind::integer && peek().kind != Token::Kind::f32 && peek().kind != Token::Kind::f64)
+      if (peek().kind != Token::Kind::integer && peek().kind != Token::Kind::f32 &&
+          peek().kind != Token::Kind::f64)
         fail("expected an initial value, found `" + std::string(peek().text) + "`");
       const Token token = next();
       value.bits = token.bits;
@@ -334,7 +339,8 @@ class Parser {
     expect(":");
     statement.kind = Statement::Kind::label;
     if (is(".branchtargets") || is(".calltargets")) {
-      statement.kind = next().text == ".branchtargets" ? Statement::Kind::branch_targets : Statement::Kind::call_targets;
+      statement.kind =
+          next().text == ".branchtargets" ? Statement::Kind::branch_targets : Statement::Kind::call_targets;
       do statement.targets.push_back(word("a target"));
       while (accept(","));
       expect(";");
@@ -355,7 +361,8 @@ class Parser {
     if (type == ".v2" || type == ".v4") fail("vector registers are not modelled");
     if (type[0] != '.' || !type_bytes(type.substr(1))) fail("register type `" + type + "` is not modelled");
     do {
-      syntax::Register each{.line = peek().line, .type = type.substr(1), .name = word("a register name"), .count = {}};
+      syntax::Register each{
+          .line = peek().line, .type = type.substr(1), .name = word("a register name"), .count = {}};
       if (accept("<")) {
         const uint64_t count = integer("a register count");
         if (count > 1'000'000) fail("more than a million registers");
@@ -388,7 +395,8 @@ class Parser {
     while (!is(";")) {
       if (peek().kind == Token::Kind::end || is("}")) fail("expected `;` after `" + full + "`");
       out.operands.push_back(operand(0));
-      if (!accept(",") && !is(";")) fail("expected `,` or `;` in `" + full + "`, found `" + std::string(peek().text) + "`");
+      if (!accept(",") && !is(";"))
+        fail("expected `,` or `;` in `" + full + "`, found `" + std::string(peek().text) + "`");
     }
     const size_t end = static_cast<size_t>(peek().text.data() - ptx_.data());
     out.text = squeeze(ptx_.substr(begin, end - begin));
@@ -477,9 +485,15 @@ class Parser {
     const bool inverted = !negative && accept("~");
     const Token token = next();
     switch (token.kind) {
-      case Token::Kind::integer: out.kind = Operand::Kind::integer; break;
-      case Token::Kind::f32: out.kind = Operand::Kind::f32; break;
-      case Token::Kind::f64: out.kind = Operand::Kind::f64; break;
+      case Token::Kind::integer:
+        out.kind = Operand::Kind::integer;
+        break;
+      case Token::Kind::f32:
+        out.kind = Operand::Kind::f32;
+        break;
+      case Token::Kind::f64:
+        out.kind = Operand::Kind::f64;
+        break;
       case Token::Kind::word:
         if (negative || inverted) fail("a sign before a name");
         out.name = std::string(token.text);
@@ -488,7 +502,8 @@ class Parser {
         else
           offset(out);
         return out;
-      default: fail("expected an operand, found `" + std::string(token.text) + "`");
+      default:
+        fail("expected an operand, found `" + std::string(token.text) + "`");
     }
     out.bits = token.bits;
     if (inverted) out.bits = ~out.bits;
@@ -547,9 +562,9 @@ class Parser {
 
 uint64_t type_bytes(std::string_view type) {
   static const std::map<std::string_view, uint64_t> table = {
-      {"b8", 1},  {"u8", 1},  {"s8", 1},  {"b16", 2},  {"u16", 2},    {"s16", 2},  {"f16", 2}, {"bf16", 2},
-      {"b32", 4}, {"u32", 4}, {"s32", 4}, {"f32", 4},  {"f16x2", 4},  {"bf16x2", 4}, {"b64", 8}, {"u64", 8},
-      {"s64", 8}, {"f64", 8}, {"pred", 1}, {"b128", 16}};
+      {"b8", 1},   {"u8", 1},  {"s8", 1},  {"b16", 2}, {"u16", 2},  {"s16", 2},   {"f16", 2},
+      {"bf16", 2}, {"b32", 4}, {"u32", 4}, {"s32", 4}, {"f32", 4},  {"f16x2", 4}, {"bf16x2", 4},
+      {"b64", 8},  {"u64", 8}, {"s64", 8}, {"f64", 8}, {"pred", 1}, {"b128", 16}};
   const auto found = table.find(type);
   return found == table.end() ? 0 : found->second;
 }

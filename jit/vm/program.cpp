@@ -15,18 +15,23 @@ namespace {
 void check_variables(const syntax::Module& module, ProgramData& data) {
   for (size_t i = 0; i < module.variables.size(); ++i) {
     const syntax::Variable& variable = module.variables[i];
-    if (variable.space != Space::global && variable.space != Space::constant && variable.space != Space::shared)
-      throw ParseError(variable.line, "variable '" + variable.name + "' in a state space that a module cannot declare");
+    if (variable.space != Space::global && variable.space != Space::constant &&
+        variable.space != Space::shared)
+      throw ParseError(variable.line,
+                       "variable '" + variable.name + "' in a state space that a module cannot declare");
     if (variable.is_extern && variable.space != Space::shared)
       throw ParseError(variable.line, "extern variable '" + variable.name + "': linking is not modelled");
     if (variable.type == "pred" || variable.type == "b128")
-      throw ParseError(variable.line, "variable '" + variable.name + "' of type ." + variable.type + " is not modelled");
+      throw ParseError(variable.line,
+                       "variable '" + variable.name + "' of type ." + variable.type + " is not modelled");
     data.names[variable.name] = static_cast<uint32_t>(i);
   }
   for (const syntax::Variable& variable : module.variables)
     for (const syntax::Initial& initial : variable.initial)
-      if (!initial.symbol.empty() && !data.names.count(initial.symbol) && !data.functions.count(initial.symbol))
-        throw ParseError(variable.line, "initial value of '" + variable.name + "': `" + initial.symbol + "` is not declared");
+      if (!initial.symbol.empty() && !data.names.count(initial.symbol) &&
+          !data.functions.count(initial.symbol))
+        throw ParseError(variable.line, "initial value of '" + variable.name + "': `" + initial.symbol +
+                                            "` is not declared");
 }
 
 }  // namespace
@@ -42,7 +47,8 @@ Program Program::parse(std::string_view ptx) {
   data->variables = module.variables;
   for (const syntax::Function& function : module.functions) {
     if (!function.entry || !function.defined) continue;
-    if (data->entries.count(function.name)) throw ParseError(function.line, "entry '" + function.name + "' is defined twice");
+    if (data->entries.count(function.name))
+      throw ParseError(function.line, "entry '" + function.name + "' is defined twice");
     EntryInfo info;
     Code code = Decoder(module, *data, function).run(info);
     data->order.push_back(function.name);
@@ -59,14 +65,16 @@ const EntryInfo& Program::entry(std::string_view name) const {
   if (found != data_->entries.end()) return found->second;
   std::string known;
   for (const std::string& each : data_->order) known += (known.empty() ? "" : ", ") + each;
-  throw std::invalid_argument("no entry '" + std::string(name) + "' in this module, which has: " + (known.empty() ? "none" : known));
+  throw std::invalid_argument("no entry '" + std::string(name) +
+                              "' in this module, which has: " + (known.empty() ? "none" : known));
 }
 
 const std::string& Program::target() const { return data_->target; }
 
 std::vector<FormInfo> supported_forms() {
   std::vector<FormInfo> list;
-  for (const Form& form : FormTable::instance().rows()) list.push_back({form.name, form.operands, form.section, form.meaning});
+  for (const Form& form : FormTable::instance().rows())
+    list.push_back({form.name, form.operands, form.section, form.meaning});
   return list;
 }
 

@@ -23,19 +23,19 @@ struct EntryInfo {
   std::vector<ParameterInfo> parameters;
   uint64_t parameter_bytes = 0;
   uint64_t static_shared_bytes = 0;
-  uint64_t local_bytes = 0;            // per lane, call parameters included
-  std::vector<uint32_t> maxntid;       // empty = not stated
+  uint64_t local_bytes = 0;       // per lane, call parameters included
+  std::vector<uint32_t> maxntid;  // empty = not stated
   std::vector<uint32_t> reqntid;
-  std::vector<uint32_t> cluster;       // .reqnctapercluster
-  uint64_t instructions = 0;           // after decoding, device functions included
+  std::vector<uint32_t> cluster;  // .reqnctapercluster
+  uint64_t instructions = 0;      // after decoding, device functions included
 };
 
 struct ProgramData;
 
 class Program {
  public:
-  // Throws ParseError: not PTX, or an instruction form, modifier or directive that the machine does not know. Nothing unknown
-  // is found later, at run time.
+  // Throws ParseError: not PTX, or an instruction form, modifier or directive that the machine does not know.
+  // Nothing unknown is found later, at run time.
   static Program parse(std::string_view ptx);
 
   std::vector<std::string> entries() const;

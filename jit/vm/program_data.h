@@ -16,8 +16,8 @@ struct ProgramData {
   std::vector<std::string> order;  // entries as they stand in the text
   std::map<std::string, EntryInfo, std::less<>> entries;
   std::map<std::string, Code, std::less<>> code;
-  std::vector<syntax::Variable> variables;             // module scope, every space
-  std::map<std::string, uint32_t, std::less<>> names;  // of variables
+  std::vector<syntax::Variable> variables;                 // module scope, every space
+  std::map<std::string, uint32_t, std::less<>> names;      // of variables
   std::map<std::string, uint32_t, std::less<>> functions;  // number of each function, for its address
 };
 

@@ -14,7 +14,8 @@ constexpr uint32_t kMembers = 4;  // operand of the member mask
 void notify(const Warp& warp, const Instruction& instruction, uint32_t members) {
   if (!observed(warp)) return;
   const Site site = site_of(warp, instruction);
-  const bool orders = instruction.r[0] == kNoRow && instruction.r[1] == kNoRow;  // bar.warp.sync has no other operand
+  const bool orders =
+      instruction.r[0] == kNoRow && instruction.r[1] == kNoRow;  // bar.warp.sync has no other operand
   for (Observer* observer : warp.launch->observers) observer->warp_sync({site, members, orders});
 }
 
@@ -23,8 +24,12 @@ bool same_operation(const Instruction& a, const Instruction& b) {
   return a.run == b.run && a.evaluate == b.evaluate && a.variant == b.variant && a.immediate == b.immediate;
 }
 
-uint32_t width_of(const Instruction& instruction, size_t slot) { return instruction.widths >> (2 * slot) & 3; }
-bool is_target(const Instruction& instruction, size_t slot) { return (instruction.widths >> (16 + slot) & 1) != 0; }
+uint32_t width_of(const Instruction& instruction, size_t slot) {
+  return instruction.widths >> (2 * slot) & 3;
+}
+bool is_target(const Instruction& instruction, size_t slot) {
+  return (instruction.widths >> (16 + slot) & 1) != 0;
+}
 
 void copy_lane(Warp& warp, uint32_t width, uint32_t from, uint32_t to, uint32_t lane) {
   if (width == 1) {
@@ -37,10 +42,13 @@ void copy_lane(Warp& warp, uint32_t width, uint32_t from, uint32_t to, uint32_t 
   }
 }
 
-// The lanes of `set` stand at different instructions: gather their operands into scratch rows, do it once, scatter.
+// The lanes of `set` stand at different instructions: gather their operands into scratch rows, do it once,
+// scatter.
 void evaluate_gathered(Warp& warp, uint32_t set) {
   const Code& code = *warp.launch->code;
-  const auto lane_instruction = [&](uint32_t lane) -> const Instruction& { return code.instructions[warp.lane_pc[lane]]; };
+  const auto lane_instruction = [&](uint32_t lane) -> const Instruction& {
+    return code.instructions[warp.lane_pc[lane]];
+  };
   Instruction together = lane_instruction(static_cast<uint32_t>(std::countr_zero(set)));
   for (size_t slot = 0; slot < 6; ++slot)
     if (width_of(together, slot)) together.r[slot] = code.scratch_row + static_cast<uint32_t>(slot) * 256;
@@ -48,7 +56,8 @@ void evaluate_gathered(Warp& warp, uint32_t set) {
     const auto lane = static_cast<uint32_t>(std::countr_zero(rest));
     const Instruction& own = lane_instruction(lane);
     for (size_t slot = 0; slot < 6; ++slot)
-      if (width_of(own, slot) && !is_target(own, slot)) copy_lane(warp, width_of(own, slot), own.r[slot], together.r[slot], lane);
+      if (width_of(own, slot) && !is_target(own, slot))
+        copy_lane(warp, width_of(own, slot), own.r[slot], together.r[slot], lane);
   }
   warp.mask = set;
   together.evaluate(warp, together);
@@ -56,7 +65,8 @@ void evaluate_gathered(Warp& warp, uint32_t set) {
     const auto lane = static_cast<uint32_t>(std::countr_zero(rest));
     const Instruction& own = lane_instruction(lane);
     for (size_t slot = 0; slot < 6; ++slot)
-      if (width_of(own, slot) && is_target(own, slot)) copy_lane(warp, width_of(own, slot), together.r[slot], own.r[slot], lane);
+      if (width_of(own, slot) && is_target(own, slot))
+        copy_lane(warp, width_of(own, slot), together.r[slot], own.r[slot], lane);
   }
 }
 
@@ -65,7 +75,8 @@ void complete(Warp& warp, uint32_t set, uint32_t members) {
   const Code& code = *warp.launch->code;
   const uint32_t pc = warp.lane_pc[std::countr_zero(set)];
   bool one_place = true;
-  for (uint32_t rest = set; rest; rest &= rest - 1) one_place = one_place && warp.lane_pc[std::countr_zero(rest)] == pc;
+  for (uint32_t rest = set; rest; rest &= rest - 1)
+    one_place = one_place && warp.lane_pc[std::countr_zero(rest)] == pc;
   const Instruction& instruction = code.instructions[pc];
   const uint32_t mask = warp.mask;
   warp.mask = set;
@@ -87,7 +98,8 @@ uint32_t companions(const Warp& warp, uint32_t lane) {
   uint32_t set = 0;
   for (uint32_t rest = warp.at_collective; rest; rest &= rest - 1) {
     const auto other = static_cast<uint32_t>(std::countr_zero(rest));
-    if (warp.lane_wait[other] == warp.lane_wait[lane] && same_operation(own, code.instructions[warp.lane_pc[other]]))
+    if (warp.lane_wait[other] == warp.lane_wait[lane] &&
+        same_operation(own, code.instructions[warp.lane_pc[other]]))
       set |= 1u << other;
   }
   return set;
@@ -107,7 +119,8 @@ void meet_members(Warp& warp, const Instruction& instruction) {
   const uint32_t* members = warp.row<uint32_t>(instruction.r[kMembers]);
   const uint32_t first = members[std::countr_zero(warp.mask)];
   uint32_t differs = 0;
-  for (uint32_t lane = 0; lane < kLanes; ++lane) differs |= static_cast<uint32_t>(members[lane] != first) << lane;
+  for (uint32_t lane = 0; lane < kLanes; ++lane)
+    differs |= static_cast<uint32_t>(members[lane] != first) << lane;
   if (!(differs & warp.mask) && (first & warp.living) == warp.mask) {  // everybody is here
     if (observed(warp)) notify(warp, instruction, first);
     instruction.evaluate(warp, instruction);
@@ -118,7 +131,8 @@ void meet_members(Warp& warp, const Instruction& instruction) {
     const auto lane = static_cast<uint32_t>(std::countr_zero(rest));
     if (!(members[lane] >> lane & 1))
       trap(warp, instruction, Rule::lane_not_in_mask, 1u << lane,
-           "the member mask names lanes " + lane_list(members[lane]) + ", not the lane that executes the instruction");
+           "the member mask names lanes " + lane_list(members[lane]) +
+               ", not the lane that executes the instruction");
     warp.lane_wait[lane] = members[lane];
   }
   const uint32_t skipping = warp.group & ~arriving;

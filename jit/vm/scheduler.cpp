@@ -12,9 +12,11 @@ namespace attest::vm {
 namespace {
 
 constexpr uint32_t kNever = kNoRow;  // no pc
-constexpr uint64_t kSlice = 512;  // warp-instructions before somebody else gets a turn: short, for those who spin
+constexpr uint64_t kSlice =
+    512;  // warp-instructions before somebody else gets a turn: short, for those who spin
 
-// Runs warp.group from warp.pc until it must regroup or `steps` instructions are done. Returns the instructions done.
+// Runs warp.group from warp.pc until it must regroup or `steps` instructions are done. Returns the
+// instructions done.
 template <bool kObserved>
 uint64_t run_group(Warp& warp, uint64_t steps) {
   const Instruction* const code = warp.launch->code->instructions.data();
@@ -43,7 +45,8 @@ uint64_t run_group(Warp& warp, uint64_t steps) {
   const uint64_t total = launch.lane_instructions.fetch_add(lanes, std::memory_order_relaxed) + lanes;
   if (total > launch.options->instruction_budget)
     trap(warp, code[warp.pc < launch.code->instructions.size() ? warp.pc : 0], Rule::budget, warp.group,
-         "the budget of " + std::to_string(launch.options->instruction_budget) + " lane-instructions is spent (an endless loop?)");
+         "the budget of " + std::to_string(launch.options->instruction_budget) +
+             " lane-instructions is spent (an endless loop?)");
   return done;
 }
 
@@ -69,8 +72,8 @@ void form_lowest(Warp& warp, uint32_t candidates, uint32_t runnable) {
   warp.stop = stop;
 }
 
-// Lockstep: lowest pc first; lanes that got no turn for a whole slice come first in the next one, so that lanes that spin
-// on what other lanes of their warp will do do not hold them up for ever.
+// Lockstep: lowest pc first; lanes that got no turn for a whole slice come first in the next one, so that
+// lanes that spin on what other lanes of their warp will do do not hold them up for ever.
 uint64_t turn_lockstep(Warp& warp, uint64_t slice) {
   uint64_t done = 0;
   while (done < slice) {
@@ -110,7 +113,8 @@ uint64_t turn_shuffled(Warp& warp, uint64_t& random) {
   if (!runnable) return 0;
   const uint64_t draw = next_random(random);
   uint32_t pick = runnable;
-  for (uint64_t skip = (draw & 0xFF) % static_cast<uint64_t>(std::popcount(runnable)); skip; --skip) pick &= pick - 1;
+  for (uint64_t skip = (draw & 0xFF) % static_cast<uint64_t>(std::popcount(runnable)); skip; --skip)
+    pick &= pick - 1;
   const auto lane = static_cast<uint32_t>(std::countr_zero(pick));
   uint32_t group = 0;
   for (uint32_t rest = runnable; rest; rest &= rest - 1)
@@ -131,7 +135,8 @@ uint64_t turn_shuffled(Warp& warp, uint64_t& random) {
 }
 
 bool alive(const Block& block) {
-  return std::any_of(block.warps.begin(), block.warps.end(), [](const Warp& warp) { return warp.living != 0; });
+  return std::any_of(block.warps.begin(), block.warps.end(),
+                     [](const Warp& warp) { return warp.living != 0; });
 }
 
 // After the warps' turns: whoever waits only for lanes that are gone goes on.

@@ -69,29 +69,46 @@ uint32_t value(const Warp& warp, Special special, uint32_t lane) {
   const Dim3 cluster = options.cluster;
   const uint32_t thread = warp.index * kLanes + lane;
   switch (special) {
-    case Special::tid_x: return thread % block.x;
-    case Special::tid_y: return thread / block.x % block.y;
-    case Special::tid_z: return thread / block.x / block.y;
+    case Special::tid_x:
+      return thread % block.x;
+    case Special::tid_y:
+      return thread / block.x % block.y;
+    case Special::tid_z:
+      return thread / block.x / block.y;
     case Special::ntid_x:
     case Special::ntid_y:
-    case Special::ntid_z: return part(block, axis(special, Special::ntid_x));
+    case Special::ntid_z:
+      return part(block, axis(special, Special::ntid_x));
     case Special::ctaid_x:
     case Special::ctaid_y:
-    case Special::ctaid_z: return part(at, axis(special, Special::ctaid_x));
+    case Special::ctaid_z:
+      return part(at, axis(special, Special::ctaid_x));
     case Special::nctaid_x:
     case Special::nctaid_y:
-    case Special::nctaid_z: return part(options.grid, axis(special, Special::nctaid_x));
-    case Special::laneid: return lane;
-    case Special::warpid: return warp.index;
-    case Special::nwarpid: return static_cast<uint32_t>(warp.block->warps.size());
-    case Special::smid: return 0;
-    case Special::nsmid: return 1;
-    case Special::gridid: return 1;
-    case Special::lanemask_eq: return 1u << lane;
-    case Special::lanemask_lt: return (1u << lane) - 1;
-    case Special::lanemask_le: return (1u << lane) | ((1u << lane) - 1);
-    case Special::lanemask_ge: return ~((1u << lane) - 1);
-    case Special::lanemask_gt: return ~((1u << lane) | ((1u << lane) - 1));
+    case Special::nctaid_z:
+      return part(options.grid, axis(special, Special::nctaid_x));
+    case Special::laneid:
+      return lane;
+    case Special::warpid:
+      return warp.index;
+    case Special::nwarpid:
+      return static_cast<uint32_t>(warp.block->warps.size());
+    case Special::smid:
+      return 0;
+    case Special::nsmid:
+      return 1;
+    case Special::gridid:
+      return 1;
+    case Special::lanemask_eq:
+      return 1u << lane;
+    case Special::lanemask_lt:
+      return (1u << lane) - 1;
+    case Special::lanemask_le:
+      return (1u << lane) | ((1u << lane) - 1);
+    case Special::lanemask_ge:
+      return ~((1u << lane) - 1);
+    case Special::lanemask_gt:
+      return ~((1u << lane) | ((1u << lane) - 1));
     case Special::clusterid_x:
     case Special::clusterid_y:
     case Special::clusterid_z: {
@@ -112,21 +129,29 @@ uint32_t value(const Warp& warp, Special special, uint32_t lane) {
     }
     case Special::cluster_nctaid_x:
     case Special::cluster_nctaid_y:
-    case Special::cluster_nctaid_z: return part(cluster, axis(special, Special::cluster_nctaid_x));
-    case Special::cluster_ctarank: return warp.block->rank;
-    case Special::cluster_nctarank: return static_cast<uint32_t>(cluster.count());
-    case Special::is_explicit_cluster: return cluster.count() > 1;
-    case Special::dynamic_smem_size: return static_cast<uint32_t>(options.dynamic_shared_bytes);
+    case Special::cluster_nctaid_z:
+      return part(cluster, axis(special, Special::cluster_nctaid_x));
+    case Special::cluster_ctarank:
+      return warp.block->rank;
+    case Special::cluster_nctarank:
+      return static_cast<uint32_t>(cluster.count());
+    case Special::is_explicit_cluster:
+      return cluster.count() > 1;
+    case Special::dynamic_smem_size:
+      return static_cast<uint32_t>(options.dynamic_shared_bytes);
     case Special::total_smem_size:
-    case Special::aggr_smem_size: return static_cast<uint32_t>(warp.block->shared_bytes);
-    default: return static_cast<uint32_t>(clock_value(warp, special));
+    case Special::aggr_smem_size:
+      return static_cast<uint32_t>(warp.block->shared_bytes);
+    default:
+      return static_cast<uint32_t>(clock_value(warp, special));
   }
 }
 
 }  // namespace
 
 const SpecialName* find_special(std::string_view name) {
-  const auto found = std::find_if(std::begin(kNames), std::end(kNames), [&](const SpecialName& each) { return each.name == name; });
+  const auto found = std::find_if(std::begin(kNames), std::end(kNames),
+                                  [&](const SpecialName& each) { return each.name == name; });
   return found == std::end(kNames) ? nullptr : found;
 }
 
@@ -134,10 +159,13 @@ uint64_t clock_value(const Warp& warp, Special special) {
   const uint64_t ticks = warp.launch->warp_instructions.load(std::memory_order_relaxed) + warp.block->ticks;
   switch (special) {
     case Special::clock_hi:
-    case Special::globaltimer_hi: return ticks >> 32;
+    case Special::globaltimer_hi:
+      return ticks >> 32;
     case Special::clock:
-    case Special::globaltimer_lo: return ticks & 0xFFFFFFFFu;
-    default: return ticks;
+    case Special::globaltimer_lo:
+      return ticks & 0xFFFFFFFFu;
+    default:
+      return ticks;
   }
 }
 
@@ -146,9 +174,11 @@ void fill_specials(Warp& warp) {
     if (use.special == Special::is_explicit_cluster) {
       warp.predicate(use.row) = value(warp, use.special, 0) ? kAllLanes : 0;
     } else if (use.wide) {
-      for (uint32_t lane = 0; lane < kLanes; ++lane) warp.row<uint64_t>(use.row)[lane] = value(warp, use.special, lane);
+      for (uint32_t lane = 0; lane < kLanes; ++lane)
+        warp.row<uint64_t>(use.row)[lane] = value(warp, use.special, lane);
     } else {
-      for (uint32_t lane = 0; lane < kLanes; ++lane) warp.row<uint32_t>(use.row)[lane] = value(warp, use.special, lane);
+      for (uint32_t lane = 0; lane < kLanes; ++lane)
+        warp.row<uint32_t>(use.row)[lane] = value(warp, use.special, lane);
     }
   }
 }

@@ -17,31 +17,31 @@ namespace attest::vm::syntax {
 // One operand as written. `kind` says which members count.
 struct Operand {
   enum class Kind {
-    name,       // %r1, sym, label, %tid.x, or sym+8 (`offset`)
-    integer,    // 12, 0x7f, -3
-    f32,        // 0f3F800000
-    f64,        // 0d..., or a decimal literal
-    address,    // [base+offset]; `name` empty for an absolute address. `parts` for [base, {coordinates}]
-    vector,     // {a, b, ...} in `parts`
-    pair,       // a|b in `parts`
-    list,       // (a, b) in `parts`: arguments of a call
-    underscore, // _ : a result that nobody wants
+    name,        // %r1, sym, label, %tid.x, or sym+8 (`offset`)
+    integer,     // 12, 0x7f, -3
+    f32,         // 0f3F800000
+    f64,         // 0d..., or a decimal literal
+    address,     // [base+offset]; `name` empty for an absolute address. `parts` for [base, {coordinates}]
+    vector,      // {a, b, ...} in `parts`
+    pair,        // a|b in `parts`
+    list,        // (a, b) in `parts`: arguments of a call
+    underscore,  // _ : a result that nobody wants
   };
   Kind kind = Kind::name;
   std::string name;
-  bool negated = false;    // !%p
-  uint64_t bits = 0;       // of a literal
+  bool negated = false;  // !%p
+  uint64_t bits = 0;     // of a literal
   int64_t offset = 0;
   std::vector<Operand> parts;
 };
 
 struct Instruction {
   int line = 0;
-  std::string text;                     // one line, blanks squeezed
-  std::string guard;                    // "%p1" or empty
+  std::string text;   // one line, blanks squeezed
+  std::string guard;  // "%p1" or empty
   bool guard_negated = false;
-  std::string opcode;                   // "ld"
-  std::vector<std::string> modifiers;   // "global", "v4", "f32"
+  std::string opcode;                  // "ld"
+  std::vector<std::string> modifiers;  // "global", "v4", "f32"
   std::vector<Operand> operands;
 };
 
@@ -56,13 +56,13 @@ struct Initial {
 struct Variable {
   int line = 0;
   Space space = Space::global;
-  std::string type;          // "b8", "f32", "pred", ...
+  std::string type;  // "b8", "f32", "pred", ...
   std::string name;
   uint64_t element_bytes = 0;
-  uint64_t count = 1;        // elements, vector width included
+  uint64_t count = 1;  // elements, vector width included
   uint64_t align = 0;
   bool is_extern = false;
-  bool unsized = false;      // extern .shared .b8 sm[];
+  bool unsized = false;  // extern .shared .b8 sm[];
   std::vector<Initial> initial;
   uint64_t bytes() const { return element_bytes * count; }
 };
@@ -77,15 +77,25 @@ struct Register {
 
 // Label, declarations or an instruction, in the order of the text. `scope` opens and closes braces.
 struct Statement {
-  enum class Kind { instruction, label, registers, variable, branch_targets, call_targets, prototype, open, close };
+  enum class Kind {
+    instruction,
+    label,
+    registers,
+    variable,
+    branch_targets,
+    call_targets,
+    prototype,
+    open,
+    close
+  };
   Kind kind = Kind::instruction;
   int line = 0;
   Instruction instruction;
-  std::string label;                    // of a label, a table or a prototype
+  std::string label;  // of a label, a table or a prototype
   std::vector<Register> registers;
   Variable variable;
-  std::vector<std::string> targets;     // of .branchtargets or .calltargets
-  std::vector<Variable> results;        // of a prototype
+  std::vector<std::string> targets;  // of .branchtargets or .calltargets
+  std::vector<Variable> results;     // of a prototype
   std::vector<Variable> parameters;
 };
 
@@ -93,7 +103,7 @@ struct Function {
   int line = 0;
   bool entry = false;
   std::string name;
-  std::vector<Variable> results;     // of .func; space reg or param
+  std::vector<Variable> results;  // of .func; space reg or param
   std::vector<Variable> parameters;
   bool defined = false;
   std::vector<Statement> body;

@@ -10,9 +10,9 @@ std::string place(int line, const std::string& instruction, Dim3 block, uint32_t
                   const std::vector<uint32_t>& lanes) {
   uint32_t mask = 0;
   for (uint32_t lane : lanes) mask |= 1u << lane;
-  std::string text = "PTX line " + std::to_string(line) + " `" + instruction + "` block (" + std::to_string(block.x) +
-                     "," + std::to_string(block.y) + "," + std::to_string(block.z) + ") warp " +
-                     std::to_string(warp);
+  std::string text = "PTX line " + std::to_string(line) + " `" + instruction + "` block (" +
+                     std::to_string(block.x) + "," + std::to_string(block.y) + "," + std::to_string(block.z) +
+                     ") warp " + std::to_string(warp);
   if (mask) text += (lanes.size() == 1 ? " lane " : " lanes ") + lane_list(mask);
   return text;
 }
@@ -21,24 +21,42 @@ std::string place(int line, const std::string& instruction, Dim3 block, uint32_t
 
 const char* rule_name(Rule rule) {
   switch (rule) {
-    case Rule::out_of_bounds: return "out-of-bounds";
-    case Rule::wrong_space: return "wrong-space";
-    case Rule::misaligned: return "misaligned";
-    case Rule::uninitialised: return "uninitialised";
-    case Rule::permission: return "permission";
-    case Rule::use_after_free: return "use-after-free";
-    case Rule::divergent_barrier: return "divergent-barrier";
-    case Rule::barrier_count: return "barrier-count";
-    case Rule::deadlock: return "deadlock";
-    case Rule::budget: return "budget";
-    case Rule::inactive_lane: return "inactive-lane";
-    case Rule::lane_not_in_mask: return "lane-not-in-mask";
-    case Rule::divergent_operand: return "divergent-operand";
-    case Rule::bad_call: return "bad-call";
-    case Rule::trap_instruction: return "trap-instruction";
-    case Rule::race: return "race";
-    case Rule::asynchronous: return "asynchronous";
-    case Rule::other: return "other";
+    case Rule::out_of_bounds:
+      return "out-of-bounds";
+    case Rule::wrong_space:
+      return "wrong-space";
+    case Rule::misaligned:
+      return "misaligned";
+    case Rule::uninitialised:
+      return "uninitialised";
+    case Rule::permission:
+      return "permission";
+    case Rule::use_after_free:
+      return "use-after-free";
+    case Rule::divergent_barrier:
+      return "divergent-barrier";
+    case Rule::barrier_count:
+      return "barrier-count";
+    case Rule::deadlock:
+      return "deadlock";
+    case Rule::budget:
+      return "budget";
+    case Rule::inactive_lane:
+      return "inactive-lane";
+    case Rule::lane_not_in_mask:
+      return "lane-not-in-mask";
+    case Rule::divergent_operand:
+      return "divergent-operand";
+    case Rule::bad_call:
+      return "bad-call";
+    case Rule::trap_instruction:
+      return "trap-instruction";
+    case Rule::race:
+      return "race";
+    case Rule::asynchronous:
+      return "asynchronous";
+    case Rule::other:
+      return "other";
   }
   return "unknown";
 }

@@ -33,23 +33,24 @@ struct SavedCall {
 
 struct Warp {
   std::byte* registers = nullptr;  // [row][lane], code.h
-  uint32_t mask = 0;               // lanes that execute the current instruction: the group's, minus a false guard
-  uint32_t group = 0;              // lanes that are at `pc` together
-  uint32_t pc = 0;                 // of the group's next instruction; control flow overwrites it
-  uint32_t stop = 0;               // the group halts when pc reaches this: where other lanes wait; 0 = regroup now
-  uint32_t existing = 0;           // lanes that the launch has
-  uint32_t living = 0;             // lanes that have not exited
-  uint32_t at_barrier = 0;         // lanes that wait at a block-wide barrier
-  uint32_t counted = 0;            // of these, the lanes whose arrival was counted
-  uint32_t at_collective = 0;      // lanes that wait for other lanes of this warp
-  uint32_t starved = 0;            // lanes that were not chosen in the last slice
-  uint32_t index = 0;              // in the block
-  alignas(64) std::array<uint32_t, kLanes> lane_pc{};    // of lanes outside the group
-  alignas(64) std::array<uint32_t, kLanes> lane_wait{};  // barrier number or member mask that a waiting lane gave
-  std::byte* frame = nullptr;          // [lane][frame_bytes]
+  uint32_t mask = 0;        // lanes that execute the current instruction: the group's, minus a false guard
+  uint32_t group = 0;       // lanes that are at `pc` together
+  uint32_t pc = 0;          // of the group's next instruction; control flow overwrites it
+  uint32_t stop = 0;        // the group halts when pc reaches this: where other lanes wait; 0 = regroup now
+  uint32_t existing = 0;    // lanes that the launch has
+  uint32_t living = 0;      // lanes that have not exited
+  uint32_t at_barrier = 0;  // lanes that wait at a block-wide barrier
+  uint32_t counted = 0;     // of these, the lanes whose arrival was counted
+  uint32_t at_collective = 0;                          // lanes that wait for other lanes of this warp
+  uint32_t starved = 0;                                // lanes that were not chosen in the last slice
+  uint32_t index = 0;                                  // in the block
+  alignas(64) std::array<uint32_t, kLanes> lane_pc{};  // of lanes outside the group
+  alignas(
+      64) std::array<uint32_t, kLanes> lane_wait{};  // barrier number or member mask that a waiting lane gave
+  std::byte* frame = nullptr;                        // [lane][frame_bytes]
   uint8_t* frame_initialised = nullptr;
   std::array<std::vector<SavedCall>, kLanes> saved;
-  uint32_t compared[2] = {0, 0};       // between a comparison and what is done with it (forms_compare.cpp)
+  uint32_t compared[2] = {0, 0};  // between a comparison and what is done with it (forms_compare.cpp)
   Block* block = nullptr;
   Launch* launch = nullptr;
 
@@ -61,7 +62,8 @@ struct Warp {
   uint32_t runnable() const { return living & ~at_barrier & ~at_collective; }
   // Takes lanes out of the group and leaves them at `at`; the group is formed anew afterwards.
   void park(uint32_t lanes, uint32_t at) {
-    for (uint32_t rest = lanes; rest; rest &= rest - 1) lane_pc[static_cast<uint32_t>(std::countr_zero(rest))] = at;
+    for (uint32_t rest = lanes; rest; rest &= rest - 1)
+      lane_pc[static_cast<uint32_t>(std::countr_zero(rest))] = at;
     group &= ~lanes;
     stop = 0;
   }
@@ -91,8 +93,9 @@ struct Block {
   std::vector<Block*>* cluster = nullptr;  // by rank
   Launch* launch = nullptr;
   uint64_t random = 0;  // state of the schedule's generator
-  uint64_t ticks = 0;     // warp-instructions of this block so far
-  std::shared_ptr<CopiesInFlight> copies;  // asynchronous ones, per warp (forms_async.cpp); null while there are none
+  uint64_t ticks = 0;   // warp-instructions of this block so far
+  std::shared_ptr<CopiesInFlight>
+      copies;             // asynchronous ones, per warp (forms_async.cpp); null while there are none
   bool progress = false;  // something happened that may let a waiting warp go on
 };
 

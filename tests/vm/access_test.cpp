@@ -6,7 +6,8 @@
 namespace attest::vm {
 namespace {
 
-void expect_trap(const Ran& ran, Rule rule, const std::string& part, const std::vector<uint32_t>& lanes = {}) {
+void expect_trap(const Ran& ran, Rule rule, const std::string& part,
+                 const std::vector<uint32_t>& lanes = {}) {
   ASSERT_TRUE(ran.trap) << "no trap, expected " << rule_name(rule);
   EXPECT_EQ(ran.trap->rule, rule) << ran.trap->what();
   EXPECT_NE(std::string(ran.trap->what()).find(part), std::string::npos) << ran.trap->what();
@@ -23,40 +24,52 @@ TEST(Access, TrapsOneByteBehindABuffer) {
   EXPECT_EQ(ran.trap->ptx_line, 15);
 }
 TEST(Access, TrapsOneByteBeforeABuffer) {
-  expect_trap(run_kernel(module_with("st.global.u8 [%d+-1], %r1;"), {1}, {}), Rule::out_of_bounds, "before its first byte");
+  expect_trap(run_kernel(module_with("st.global.u8 [%d+-1], %r1;"), {1}, {}), Rule::out_of_bounds,
+              "before its first byte");
 }
 TEST(Access, NamesTheLanesThatLeaveTheBuffer) {
-  const Ran ran = run_kernel(module_with(kOwnWord + "ld.global.u32 %r1, [%rd1];"), std::vector<uint32_t>(30), kWarp);
+  const Ran ran =
+      run_kernel(module_with(kOwnWord + "ld.global.u32 %r1, [%rd1];"), std::vector<uint32_t>(30), kWarp);
   expect_trap(ran, Rule::out_of_bounds, "lanes 30-31", {30, 31});
 }
 TEST(Access, AcceptsTheWholeBuffer) {
-  const Ran ran = run_kernel(module_with(kOwnWord + "st.global.u32 [%rd1], %t;"), std::vector<uint32_t>(32), kWarp);
+  const Ran ran =
+      run_kernel(module_with(kOwnWord + "st.global.u32 [%rd1], %t;"), std::vector<uint32_t>(32), kWarp);
   ASSERT_FALSE(ran.trap) << ran.trap->what();
   for (uint32_t i = 0; i < 32; ++i) EXPECT_EQ(ran.data[i], i);
 }
 TEST(Access, TrapsAMisalignedVector) {
-  expect_trap(run_kernel(module_with("ld.global.v2.u32 {%r1, %r2}, [%d+4];"), {1, 2, 3}, {}), Rule::misaligned, "aligned to 8");
+  expect_trap(run_kernel(module_with("ld.global.v2.u32 {%r1, %r2}, [%d+4];"), {1, 2, 3}, {}),
+              Rule::misaligned, "aligned to 8");
 }
 TEST(Access, TrapsAWriteToAReadOnlyBuffer) {
-  expect_trap(run_kernel(module_with("st.global.u32 [%d], %t;"), {1}, {}, {}, Access::read), Rule::permission, "read-only");
+  expect_trap(run_kernel(module_with("st.global.u32 [%d], %t;"), {1}, {}, {}, Access::read), Rule::permission,
+              "read-only");
 }
 TEST(Access, TrapsAReadOfAWriteOnlyBuffer) {
-  expect_trap(run_kernel(module_with("ld.global.u32 %r1, [%d];"), {1}, {}, {}, Access::write), Rule::permission, "write-only");
+  expect_trap(run_kernel(module_with("ld.global.u32 %r1, [%d];"), {1}, {}, {}, Access::write),
+              Rule::permission, "write-only");
 }
 TEST(Access, TrapsANullPointer) {
-  expect_trap(run_kernel(module_with("mov.u64 %rd1, 0; ld.u32 %r1, [%rd1];"), {1}, {}), Rule::out_of_bounds, "null pointer");
+  expect_trap(run_kernel(module_with("mov.u64 %rd1, 0; ld.u32 %r1, [%rd1];"), {1}, {}), Rule::out_of_bounds,
+              "null pointer");
 }
 TEST(Access, TrapsASharedAddressUsedAsGlobal) {
-  expect_trap(run_kernel(module_with("mov.u64 %rd1, s; cvta.shared.u64 %rd1, %rd1; ld.global.u32 %r1, [%rd1];", ".shared .u32 s;"), {1}, {}),
-              Rule::out_of_bounds, "shared memory");
+  expect_trap(
+      run_kernel(module_with("mov.u64 %rd1, s; cvta.shared.u64 %rd1, %rd1; ld.global.u32 %r1, [%rd1];",
+                             ".shared .u32 s;"),
+                 {1}, {}),
+      Rule::out_of_bounds, "shared memory");
 }
 TEST(Access, TrapsAGlobalLoadOfConstantMemory) {
-  expect_trap(run_kernel(module_with("mov.u64 %rd1, c; ld.global.u32 %r1, [%rd1];", ".const .u32 c = 5;"), {1}, {}), Rule::wrong_space,
-              "constant memory");
+  expect_trap(
+      run_kernel(module_with("mov.u64 %rd1, c; ld.global.u32 %r1, [%rd1];", ".const .u32 c = 5;"), {1}, {}),
+      Rule::wrong_space, "constant memory");
 }
 TEST(Access, GenericLoadsReachEverySpace) {
   const std::string body =
-      ".local .align 4 .b8 l[8]; mov.u64 %rd1, s; cvta.shared.u64 %rd1, %rd1; st.u32 [%rd1], 11; ld.shared.u32 %r1, [s];\n"
+      ".local .align 4 .b8 l[8]; mov.u64 %rd1, s; cvta.shared.u64 %rd1, %rd1; st.u32 [%rd1], 11; "
+      "ld.shared.u32 %r1, [s];\n"
       "mov.u64 %rd2, l; cvta.local.u64 %rd2, %rd2; st.u32 [%rd2+4], 22; ld.local.u32 %r2, [l+4];\n"
       "mov.u64 %rd3, c; cvta.const.u64 %rd3, %rd3; ld.u32 %r3, [%rd3];\n"
       "mov.b64 %rd4, data; cvta.param.u64 %rd4, %rd4; ld.u64 %rd5, [%rd4];\n"
@@ -67,8 +80,10 @@ TEST(Access, GenericLoadsReachEverySpace) {
 }
 TEST(Access, GenericAccessMaySplitBetweenSpaces) {
   const std::string body =
-      "st.shared.u32 [s], 5; mov.u64 %rd1, s; cvta.shared.u64 %rd1, %rd1; setp.lt.u32 %p1, %t, 16; selp.b64 %rd2, %rd1, %d, %p1;\n"
-      "ld.u32 %r1, [%rd2]; mul.wide.u32 %rd3, %t, 4; add.u64 %rd3, %d, %rd3; bar.sync 0; st.global.u32 [%rd3], %r1;";
+      "st.shared.u32 [s], 5; mov.u64 %rd1, s; cvta.shared.u64 %rd1, %rd1; setp.lt.u32 %p1, %t, 16; selp.b64 "
+      "%rd2, %rd1, %d, %p1;\n"
+      "ld.u32 %r1, [%rd2]; mul.wide.u32 %rd3, %t, 4; add.u64 %rd3, %d, %rd3; bar.sync 0; st.global.u32 "
+      "[%rd3], %r1;";
   std::vector<uint32_t> words(32, 9);
   const Ran ran = run_kernel(module_with(body, ".shared .u32 s;"), words, kWarp);
   ASSERT_FALSE(ran.trap) << ran.trap->what();
@@ -76,21 +91,27 @@ TEST(Access, GenericAccessMaySplitBetweenSpaces) {
   EXPECT_EQ(ran.data[16], 9u);
 }
 TEST(Access, TrapsUninitialisedSharedMemory) {
-  const std::string body = "st.shared.u8 [s], %t; st.shared.u8 [s+1], %t; st.shared.u8 [s+2], %t; ld.shared.u32 %r1, [s];";
-  expect_trap(run_kernel(module_with(body, ".shared .align 4 .b8 s[8];"), {1}, {}), Rule::uninitialised, "byte 3 was never written");
+  const std::string body =
+      "st.shared.u8 [s], %t; st.shared.u8 [s+1], %t; st.shared.u8 [s+2], %t; ld.shared.u32 %r1, [s];";
+  expect_trap(run_kernel(module_with(body, ".shared .align 4 .b8 s[8];"), {1}, {}), Rule::uninitialised,
+              "byte 3 was never written");
 }
 TEST(Access, TrapsUninitialisedLocalMemory) {
-  expect_trap(run_kernel(module_with(".local .align 4 .b8 l[8]; st.local.u32 [l], 1; ld.local.u32 %r1, [l+4];"), {1}, {}),
-              Rule::uninitialised, "never written");
+  expect_trap(
+      run_kernel(module_with(".local .align 4 .b8 l[8]; st.local.u32 [l], 1; ld.local.u32 %r1, [l+4];"), {1},
+                 {}),
+      Rule::uninitialised, "never written");
 }
 TEST(Access, UninitialisedReadsAreAllowedWithoutMemoryChecks) {
   const std::string body = "ld.shared.u32 %r1, [s];";
-  EXPECT_FALSE(run_kernel(module_with(body, ".shared .align 4 .b8 s[8];"), {1}, {.check_memory = false}).trap);
+  EXPECT_FALSE(
+      run_kernel(module_with(body, ".shared .align 4 .b8 s[8];"), {1}, {.check_memory = false}).trap);
 }
 TEST(Access, TrapsSharedMemoryPastTheLaunchedSize) {
   const std::string body = "st.shared.u32 [s+64], %t;";
   const std::string before = ".extern .shared .align 16 .b8 s[];";
-  expect_trap(run_kernel(module_with(body, before), {1}, {.dynamic_shared_bytes = 64}), Rule::out_of_bounds, "ends at 64");
+  expect_trap(run_kernel(module_with(body, before), {1}, {.dynamic_shared_bytes = 64}), Rule::out_of_bounds,
+              "ends at 64");
   EXPECT_FALSE(run_kernel(module_with(body, before), {1}, {.dynamic_shared_bytes = 68}).trap);
 }
 TEST(Access, TrapsUninitialisedGlobalMemoryAndUseAfterFree) {

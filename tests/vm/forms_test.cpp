@@ -1,4 +1,5 @@
-// One small .ptx per instruction form: the operands are words of the input, the result is one word, worked out by hand.
+// One small .ptx per instruction form: the operands are words of the input, the result is one word, worked
+// out by hand.
 #include <gtest/gtest.h>
 
 #include <cstdio>
@@ -18,8 +19,8 @@ namespace attest::vm {
 namespace {
 
 struct Row {
-  const char* file;             // tests/vm/forms/<file>.ptx
-  std::vector<uint64_t> in;     // one 8-byte slot each
+  const char* file;          // tests/vm/forms/<file>.ptx
+  std::vector<uint64_t> in;  // one 8-byte slot each
   uint64_t out;
 };
 
@@ -308,8 +309,10 @@ TEST(Forms, GiveTheResultWorkedOutByHand) {
       inputs += text;
     }
     try {
-      EXPECT_EQ(run(row, Schedule::lockstep), row.out) << row.file << " of" << std::hex << inputs << " wants " << row.out;
-      EXPECT_EQ(run(row, Schedule::shuffled), row.out) << row.file << " of" << std::hex << inputs << ", shuffled";
+      EXPECT_EQ(run(row, Schedule::lockstep), row.out)
+          << row.file << " of" << std::hex << inputs << " wants " << row.out;
+      EXPECT_EQ(run(row, Schedule::shuffled), row.out)
+          << row.file << " of" << std::hex << inputs << ", shuffled";
     } catch (const std::exception& error) {
       ADD_FAILURE() << row.file << ": " << error.what();
     }
@@ -319,7 +322,8 @@ TEST(Forms, GiveTheResultWorkedOutByHand) {
 TEST(Forms, EveryFileHasARow) {
   std::set<std::string> named, found;
   for (const Row& row : rows()) named.insert(row.file);
-  for (const auto& entry : std::filesystem::directory_iterator(kFolder)) found.insert(entry.path().stem().string());
+  for (const auto& entry : std::filesystem::directory_iterator(kFolder))
+    found.insert(entry.path().stem().string());
   EXPECT_EQ(named, found);
 }
 
@@ -330,7 +334,8 @@ TEST(Forms, PtxasAcceptsEveryFile) {
     if (std::filesystem::exists(candidate)) ptxas = candidate;
   if (ptxas.empty()) GTEST_SKIP() << "no ptxas in /usr/local/cuda/bin or /usr/bin";
   for (const auto& entry : std::filesystem::directory_iterator(kFolder)) {
-    const std::string command = ptxas + " -arch=sm_90 -o /dev/null '" + entry.path().string() + "' > /dev/null 2>&1";
+    const std::string command =
+        ptxas + " -arch=sm_90 -o /dev/null '" + entry.path().string() + "' > /dev/null 2>&1";
     EXPECT_EQ(std::system(command.c_str()), 0) << command;
   }
 }

@@ -13,10 +13,12 @@
 
 namespace attest::vm {
 
-// A module with one entry `k(.param .u64 data)`. The body has %d = data, %t = %tid.x, registers %r<16>, %rd<16>, %f<16>, %p<8>.
+// A module with one entry `k(.param .u64 data)`. The body has %d = data, %t = %tid.x, registers %r<16>,
+// %rd<16>, %f<16>, %p<8>.
 inline std::string module_with(const std::string& body, const std::string& before = "") {
   return ".version 8.0\n.target sm_90\n.address_size 64\n" + before +
-         "\n.visible .entry k(.param .u64 data)\n{\n.reg .b64 %d;\n.reg .b32 %t;\n.reg .b32 %r<16>;\n.reg .b64 %rd<16>;\n"
+         "\n.visible .entry k(.param .u64 data)\n{\n.reg .b64 %d;\n.reg .b32 %t;\n.reg .b32 %r<16>;\n.reg "
+         ".b64 %rd<16>;\n"
          ".reg .f32 %f<16>;\n.reg .pred %p<8>;\nld.param.u64 %d, [data];\nmov.u32 %t, %tid.x;\n" +
          body + "\nret;\n}\n";
 }

@@ -23,15 +23,19 @@ TEST(Launch, RefusesWhatCannotBe) {
 }
 TEST(Launch, GivesEveryThreadItsPlace) {
   const std::string body =
-      "mov.u32 %r1, %ctaid.y; mov.u32 %r2, %ntid.x; mov.u32 %r3, %tid.y; mad.lo.u32 %r4, %r3, %r2, %t; mov.u32 %r5, %ctaid.x;\n"
-      "mov.u32 %r6, %nctaid.x; mad.lo.u32 %r7, %r1, %r6, %r5; mad.lo.u32 %r8, %r7, 15, %r4; mul.wide.u32 %rd1, %r8, 4;\n"
+      "mov.u32 %r1, %ctaid.y; mov.u32 %r2, %ntid.x; mov.u32 %r3, %tid.y; mad.lo.u32 %r4, %r3, %r2, %t; "
+      "mov.u32 %r5, %ctaid.x;\n"
+      "mov.u32 %r6, %nctaid.x; mad.lo.u32 %r7, %r1, %r6, %r5; mad.lo.u32 %r8, %r7, 15, %r4; mul.wide.u32 "
+      "%rd1, %r8, 4;\n"
       "add.u64 %rd1, %d, %rd1; st.global.u32 [%rd1], %r8;";
-  const Ran ran = run_kernel(module_with(body), std::vector<uint32_t>(90), {.grid = {3, 2, 1}, .block = {5, 3, 1}});
+  const Ran ran =
+      run_kernel(module_with(body), std::vector<uint32_t>(90), {.grid = {3, 2, 1}, .block = {5, 3, 1}});
   ASSERT_FALSE(ran.trap) << ran.trap->what();
   for (uint32_t i = 0; i < 90; ++i) EXPECT_EQ(ran.data[i], i);
 }
 TEST(Launch, AnEndlessLoopSpendsItsBudget) {
-  const Ran ran = run_kernel(module_with("LOOP: add.u32 %r1, %r1, 1; bra LOOP;"), {1}, {.instruction_budget = 5000});
+  const Ran ran =
+      run_kernel(module_with("LOOP: add.u32 %r1, %r1, 1; bra LOOP;"), {1}, {.instruction_budget = 5000});
   ASSERT_TRUE(ran.trap);
   EXPECT_EQ(ran.trap->rule, Rule::budget);
 }
@@ -46,23 +50,27 @@ TEST(Launch, LanesOfAWarpCanWaitForEachOtherInALoop) {
   // A lock that each lane takes in turn: lockstep must let the holder go on.
   const std::string body =
       "AGAIN: atom.global.cas.b32 %r1, [%d], 0, 1; setp.ne.u32 %p1, %r1, 0; @%p1 bra AGAIN;\n"
-      "ld.volatile.global.u32 %r2, [%d+4]; add.u32 %r2, %r2, 1; st.volatile.global.u32 [%d+4], %r2; membar.gl;\n"
+      "ld.volatile.global.u32 %r2, [%d+4]; add.u32 %r2, %r2, 1; st.volatile.global.u32 [%d+4], %r2; "
+      "membar.gl;\n"
       "atom.global.exch.b32 %r3, [%d], 0;";
   for (const Schedule schedule : {Schedule::lockstep, Schedule::serial, Schedule::shuffled}) {
-    const Ran ran = run_kernel(module_with(body), {0, 0}, {.block = {64, 1, 1}, .schedule = schedule, .instruction_budget = 1u << 26});
+    const Ran ran = run_kernel(module_with(body), {0, 0},
+                               {.block = {64, 1, 1}, .schedule = schedule, .instruction_budget = 1u << 26});
     ASSERT_FALSE(ran.trap) << ran.trap->what();
     EXPECT_EQ(ran.data[1], 64u);
   }
 }
 TEST(Launch, BlocksCanWaitForEachOther) {
   const std::string body =
-      "atom.global.add.u32 %r1, [%d], 1; SPIN: ld.volatile.global.u32 %r2, [%d]; setp.lt.u32 %p1, %r2, 8; @%p1 bra SPIN;";
+      "atom.global.add.u32 %r1, [%d], 1; SPIN: ld.volatile.global.u32 %r2, [%d]; setp.lt.u32 %p1, %r2, 8; "
+      "@%p1 bra SPIN;";
   EXPECT_FALSE(run_kernel(module_with(body), {0}, {.grid = {8, 1, 1}, .instruction_budget = 1u << 26}).trap);
 }
 TEST(Launch, AtomicsAddUpOverHostThreads) {
   const std::string body = "atom.global.add.u32 %r1, [%d], 1; red.global.add.u32 [%d+4], 2;";
   for (int threads : {1, 2, 4}) {
-    const Ran ran = run_kernel(module_with(body), {0, 0}, {.grid = {200, 1, 1}, .block = {64, 1, 1}, .host_threads = threads});
+    const Ran ran = run_kernel(module_with(body), {0, 0},
+                               {.grid = {200, 1, 1}, .block = {64, 1, 1}, .host_threads = threads});
     EXPECT_EQ(ran.data, (std::vector<uint32_t>{12800, 25600}));
   }
 }
@@ -74,11 +82,15 @@ TEST(Launch, ATrapOnAnotherHostThreadReachesTheCaller) {
 }
 TEST(Calls, PassParametersAndReturnThroughPointers) {
   const std::string before =
-      ".func (.param .b32 result) twice(.param .b32 x) { .reg .b32 %a; ld.param.u32 %a, [x]; add.u32 %a, %a, %a; st.param.b32 [result], %a; ret; }\n"
-      ".func (.param .b32 result) next(.param .b32 x) { .reg .b32 %a; ld.param.u32 %a, [x]; add.u32 %a, %a, 1; st.param.b32 [result], %a; ret; }\n";
+      ".func (.param .b32 result) twice(.param .b32 x) { .reg .b32 %a; ld.param.u32 %a, [x]; add.u32 %a, %a, "
+      "%a; st.param.b32 [result], %a; ret; }\n"
+      ".func (.param .b32 result) next(.param .b32 x) { .reg .b32 %a; ld.param.u32 %a, [x]; add.u32 %a, %a, "
+      "1; st.param.b32 [result], %a; ret; }\n";
   const std::string body =
-      "and.b32 %r1, %t, 1; setp.eq.u32 %p1, %r1, 0; mov.u64 %rd1, twice; mov.u64 %rd2, next; selp.b64 %rd3, %rd1, %rd2, %p1;\n"
-      "{ .param .b32 p0; .param .b32 r0; st.param.b32 [p0], %t; proto: .callprototype (.param .b32 _) _ (.param .b32 _);\n"
+      "and.b32 %r1, %t, 1; setp.eq.u32 %p1, %r1, 0; mov.u64 %rd1, twice; mov.u64 %rd2, next; selp.b64 %rd3, "
+      "%rd1, %rd2, %p1;\n"
+      "{ .param .b32 p0; .param .b32 r0; st.param.b32 [p0], %t; proto: .callprototype (.param .b32 _) _ "
+      "(.param .b32 _);\n"
       "call (r0), %rd3, (p0), proto; ld.param.b32 %r2, [r0]; }\n"
       "mul.wide.u32 %rd4, %t, 4; add.u64 %rd4, %d, %rd4; st.global.u32 [%rd4], %r2;";
   const Ran ran = run_kernel(module_with(body, before), std::vector<uint32_t>(32), {.block = {32, 1, 1}});
@@ -99,7 +111,9 @@ TEST(Calls, EndlessRecursionTraps) {
   EXPECT_EQ(ran.trap->rule, Rule::bad_call);
 }
 TEST(Counters, CountBytesAllAndDistinctAndInstructionsByForm) {
-  const std::string body = "mul.wide.u32 %rd1, %t, 4; add.u64 %rd1, %d, %rd1; ld.global.u32 %r1, [%rd1]; ld.global.u32 %r2, [%d]; st.global.u32 [%rd1], %r2;";
+  const std::string body =
+      "mul.wide.u32 %rd1, %t, 4; add.u64 %rd1, %d, %rd1; ld.global.u32 %r1, [%rd1]; ld.global.u32 %r2, [%d]; "
+      "st.global.u32 [%rd1], %r2;";
   CountingObserver observer;
   Observer* const observers[] = {&observer};
   const Ran ran = run_kernel(module_with(body), std::vector<uint32_t>(32), {.block = {32, 1, 1}}, observers);

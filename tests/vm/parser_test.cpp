@@ -21,15 +21,19 @@ TEST(Parser, RefusesAnUnknownFormWithItsLineAndText) {
   EXPECT_NE(text.find("tex.2d.v4.f32.f32"), std::string::npos) << text;
 }
 TEST(Parser, RefusesAnUnknownModifier) {
-  EXPECT_NE(refusal(module_with("add.rx.f32 %f1, %f2, %f3;")).find("`add.rx.f32` is not modelled"), std::string::npos);
+  EXPECT_NE(refusal(module_with("add.rx.f32 %f1, %f2, %f3;")).find("`add.rx.f32` is not modelled"),
+            std::string::npos);
 }
 TEST(Parser, RefusesAnUndeclaredRegister) {
-  EXPECT_NE(refusal(module_with("add.s32 %r1, %r2, %r16;")).find("`%r16` is not declared"), std::string::npos);
+  EXPECT_NE(refusal(module_with("add.s32 %r1, %r2, %r16;")).find("`%r16` is not declared"),
+            std::string::npos);
 }
 TEST(Parser, RefusesARegisterOfAnotherWidth) {
   EXPECT_NE(refusal(module_with("add.s32 %r1, %r2, %rd1;")).find("64 bits"), std::string::npos);
 }
-TEST(Parser, RefusesAMissingLabel) { EXPECT_NE(refusal(module_with("bra NOWHERE;")).find("NOWHERE"), std::string::npos); }
+TEST(Parser, RefusesAMissingLabel) {
+  EXPECT_NE(refusal(module_with("bra NOWHERE;")).find("NOWHERE"), std::string::npos);
+}
 TEST(Parser, RefusesAnUnknownDirective) {
   EXPECT_NE(refusal(module_with("", ".texref t;")).find("not modelled"), std::string::npos);
 }
@@ -50,7 +54,8 @@ TEST(Parser, RefusesEveryTruncationOfAModule) {
 }
 TEST(Parser, ReadsEntriesAndTheirParameters) {
   const Program program = Program::parse(
-      ".version 8.0\n.target sm_90a\n.address_size 64\n.visible .entry a(.param .u32 n, .param .align 8 .b8 s[24])\n"
+      ".version 8.0\n.target sm_90a\n.address_size 64\n.visible .entry a(.param .u32 n, .param .align 8 .b8 "
+      "s[24])\n"
       ".maxntid 128, 1, 1\n{ .shared .align 4 .b8 x[40]; .reg .b32 %r<2>; mov.u32 %r1, x; ret; }\n");
   ASSERT_EQ(program.entries(), std::vector<std::string>{"a"});
   const EntryInfo& info = program.entry("a");
@@ -64,17 +69,22 @@ TEST(Parser, ReadsEntriesAndTheirParameters) {
 }
 TEST(Parser, KeepsScopesOfInlineAssemblyApart) {
   const std::string body =
-      "{ .reg .b32 x; mov.u32 x, 5; LOOP: sub.u32 x, x, 1; setp.ne.u32 %p1, x, 0; @%p1 bra LOOP; st.global.u32 [%d], x; }\n"
-      "{ .reg .b32 x; mov.u32 x, 7; LOOP: sub.u32 x, x, 1; setp.ne.u32 %p1, x, 3; @%p1 bra LOOP; st.global.u32 [%d+4], x; }";
+      "{ .reg .b32 x; mov.u32 x, 5; LOOP: sub.u32 x, x, 1; setp.ne.u32 %p1, x, 0; @%p1 bra LOOP; "
+      "st.global.u32 [%d], x; }\n"
+      "{ .reg .b32 x; mov.u32 x, 7; LOOP: sub.u32 x, x, 1; setp.ne.u32 %p1, x, 3; @%p1 bra LOOP; "
+      "st.global.u32 [%d+4], x; }";
   const Ran ran = run_kernel(module_with(body), {9, 9}, {});
   EXPECT_EQ(ran.data, (std::vector<uint32_t>{0, 3}));
 }
 TEST(Parser, InitialisesGlobalVariablesAndPointersBetweenThem) {
   const std::string before =
-      ".global .align 4 .u32 numbers[3] = {7, 8};\n.global .align 8 .u64 pointer = numbers+4;\n.const .align 4 .f32 half = 0f3F000000;";
+      ".global .align 4 .u32 numbers[3] = {7, 8};\n.global .align 8 .u64 pointer = numbers+4;\n.const .align "
+      "4 .f32 half = 0f3F000000;";
   const std::string body =
-      "mov.u64 %rd1, pointer; ld.global.u64 %rd2, [%rd1]; ld.global.u32 %r1, [%rd2]; ld.global.u32 %r2, [numbers+8];\n"
-      "ld.const.u32 %r3, [half]; st.global.u32 [%d], %r1; st.global.u32 [%d+4], %r2; st.global.u32 [%d+8], %r3;";
+      "mov.u64 %rd1, pointer; ld.global.u64 %rd2, [%rd1]; ld.global.u32 %r1, [%rd2]; ld.global.u32 %r2, "
+      "[numbers+8];\n"
+      "ld.const.u32 %r3, [half]; st.global.u32 [%d], %r1; st.global.u32 [%d+4], %r2; st.global.u32 [%d+8], "
+      "%r3;";
   const Ran ran = run_kernel(module_with(body, before), {1, 1, 1}, {});
   EXPECT_EQ(ran.data, (std::vector<uint32_t>{8, 0, 0x3F000000u}));
 }
