@@ -1,0 +1,279 @@
+// Removes every synchronising instruction of correct kernels, one at a time: each removal must be reported.
+#include <gtest/gtest.h>
+
+#include <array>
+#include <cstdio>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "jit/vm/machine.h"
+#include "jit/vm/race_observer.h"
+
+namespace attest::vm {
+namespace {
+
+// Lines that begin with '!' synchronise. %t = tid, %b = ctaid, %g = global buffer of 1024 zero words, %w =
+// its word of this thread of the grid, %s = shared tile, %m = this thread's word of it, %n = the word of
+// thread t ^ 32, %v = of t ^ 1, %bar = barriers.
+struct Kernel {
+  const char* name;
+  uint32_t blocks, threads;
+  const char* text;
+};
+
+const Kernel kKernels[] = {
+    {"block exchange", 1, 64, R"(
+st.shared.b32 [%m], %t;
+!bar.sync 0;
+ld.shared.b32 %r1, [%n];
+st.global.b32 [%w], %r1;)"},
+    {"tile used twice", 2, 64, R"(
+st.shared.b32 [%m], %t;
+!bar.sync 0;
+ld.shared.b32 %r1, [%n];
+!bar.sync 0;
+add.u32 %r1, %r1, 1;
+st.shared.b32 [%m], %r1;
+!barrier.sync 0;
+ld.shared.b32 %r2, [%n];
+st.global.b32 [%w], %r2;)"},
+    {"warp exchange", 1, 64, R"(
+st.shared.b32 [%m], %t;
+!bar.warp.sync -1;
+ld.shared.b32 %r1, [%v];
+!bar.warp.sync -1;
+st.shared.b32 [%m], %r1;
+!bar.warp.sync -1;
+ld.shared.b32 %r2, [%v];
+st.global.b32 [%w], %r2;)"},
+    {"tree reduction", 1, 128, R"(
+st.shared.b32 [%m], %t;
+!bar.sync 0;
+setp.ge.u32 %p1, %t, 64;
+@%p1 bra $a;
+ld.shared.b32 %r1, [%m+256];
+ld.shared.b32 %r2, [%m];
+add.u32 %r1, %r1, %r2;
+st.shared.b32 [%m], %r1;
+$a:
+!bar.sync 0;
+setp.ge.u32 %p1, %t, 32;
+@%p1 bra $b;
+ld.shared.b32 %r1, [%m+128];
+ld.shared.b32 %r2, [%m];
+add.u32 %r1, %r1, %r2;
+st.shared.b32 [%m], %r1;
+$b:
+!bar.sync 0;
+ld.shared.b32 %r3, [%s];
+st.global.b32 [%w], %r3;)"},
+    {"named barrier, producer and consumer", 1, 64, R"(
+setp.ge.u32 %p1, %t, 32;
+@%p1 bra $consume;
+st.shared.b32 [%m], %t;
+!bar.arrive 1, 64;
+bra $done;
+$consume:
+!bar.sync 1, 64;
+ld.shared.b32 %r1, [%n];
+st.global.b32 [%w], %r1;
+$done:)"},
+    {"named barriers both ways", 1, 64, R"(
+setp.ge.u32 %p1, %t, 32;
+@%p1 bra $consume;
+st.shared.b32 [%m], %t;
+!bar.arrive 1, 64;
+!bar.sync 2, 64;
+st.shared.b32 [%m], %b;
+bra $done;
+$consume:
+!bar.sync 1, 64;
+ld.shared.b32 %r1, [%n];
+!bar.arrive 2, 64;
+st.global.b32 [%w], %r1;
+$done:)"},
+    {"last block sums, with fences", 2, 64, R"(
+st.global.b32 [%w+1024], %t;
+!bar.sync 0;
+setp.ne.u32 %p1, %t, 0;
+@%p1 bra $wait;
+!fence.acq_rel.gpu;
+atom.global.add.u32 %r1, [%g], 1;
+!fence.acq_rel.gpu;
+st.shared.b32 [%s], %r1;
+$wait:
+!bar.sync 0;
+ld.shared.b32 %r2, [%s];
+setp.ne.u32 %p2, %r2, 1;
+@%p2 bra $done;
+mul.wide.u32 %rd1, %t, 4;
+add.u64 %rd1, %rd1, %g;
+ld.global.b32 %r3, [%rd1+1024];
+ld.global.b32 %r4, [%rd1+1280];
+$done:)"},
+    {"flag between blocks, with fences", 2, 1, R"(
+setp.ne.u32 %p1, %b, 0;
+@%p1 bra $read;
+st.global.b32 [%g+16], 7;
+!membar.gl;
+st.relaxed.gpu.global.b32 [%g], 1;
+bra $done;
+$read:
+ld.relaxed.gpu.global.b32 %r1, [%g];
+setp.eq.u32 %p2, %r1, 0;
+@%p2 bra $read;
+!membar.gl;
+ld.global.b32 %r2, [%g+16];
+$done:)"},
+    {"cp.async pipeline of two stages", 1, 64, R"(
+cp.async.ca.shared.global [%m], [%w], 4;
+!cp.async.commit_group;
+cp.async.ca.shared.global [%m+1024], [%w], 4;
+!cp.async.commit_group;
+!cp.async.wait_group 1;
+!bar.sync 0;
+ld.shared.b32 %r1, [%n];
+!bar.sync 0;
+cp.async.ca.shared.global [%m], [%w], 4;
+!cp.async.commit_group;
+!cp.async.wait_group 0;
+!bar.sync 0;
+ld.shared.b32 %r2, [%n];
+ld.shared.b32 %r3, [%n+1024];)"},
+    {"cp.async.wait_all", 1, 64, R"(
+cp.async.ca.shared.global [%m], [%w], 4;
+!cp.async.wait_all;
+!bar.sync 0;
+ld.shared.b32 %r1, [%n];)"},
+    {"mbarrier exchange", 1, 64, R"(
+setp.ne.u32 %p1, %t, 0;
+@%p1 bra $made;
+mbarrier.init.shared.b64 [%bar], 64;
+$made:
+!bar.sync 0;
+st.shared.b32 [%m], %t;
+!mbarrier.arrive.shared.b64 _, [%bar];
+$spin: mbarrier.try_wait.parity.shared.b64 %p2, [%bar], 0;
+!@!%p2 bra $spin;
+ld.shared.b32 %r1, [%n];)"},
+    {"mbarrier ring with full and empty", 1, 64, R"(
+setp.ne.u32 %p1, %t, 0;
+@%p1 bra $made;
+mbarrier.init.shared.b64 [%bar], 32;
+mbarrier.init.shared.b64 [%bar+8], 32;
+$made:
+!bar.sync 0;
+setp.ge.u32 %p1, %t, 32;
+@%p1 bra $consume;
+st.shared.b32 [%m], %t;
+!mbarrier.arrive.shared.b64 _, [%bar];
+$empty: mbarrier.try_wait.parity.shared.b64 %p2, [%bar+8], 0;
+!@!%p2 bra $empty;
+st.shared.b32 [%m], %b;
+!mbarrier.arrive.shared.b64 _, [%bar];
+bra $done;
+$consume:
+$full: mbarrier.try_wait.parity.shared.b64 %p2, [%bar], 0;
+!@!%p2 bra $full;
+ld.shared.b32 %r1, [%n];
+!mbarrier.arrive.shared.b64 _, [%bar+8];
+$again: mbarrier.try_wait.parity.shared.b64 %p2, [%bar], 1;
+!@!%p2 bra $again;
+ld.shared.b32 %r2, [%n];
+$done:)"},
+    {"cp.async that arrives on an mbarrier", 1, 64, R"(
+setp.ne.u32 %p1, %t, 0;
+@%p1 bra $made;
+mbarrier.init.shared.b64 [%bar], 32;
+$made:
+!bar.sync 0;
+setp.ge.u32 %p1, %t, 32;
+@%p1 bra $consume;
+cp.async.ca.shared.global [%m], [%w], 4;
+!cp.async.mbarrier.arrive.noinc.shared.b64 [%bar];
+bra $done;
+$consume:
+$full: mbarrier.try_wait.parity.shared.b64 %p2, [%bar], 0;
+!@!%p2 bra $full;
+ld.shared.b32 %r1, [%n];
+$done:)"},
+};
+
+std::vector<std::string> lines_of(const Kernel& kernel) {
+  std::vector<std::string> lines;
+  std::istringstream text(kernel.text);
+  for (std::string line; std::getline(text, line);)
+    if (!line.empty()) lines.push_back(line);
+  return lines;
+}
+
+Program program_of(const std::vector<std::string>& lines, size_t removed) {
+  std::string text =
+      ".version 8.4\n.target sm_90\n.address_size 64\n.visible .entry k(.param .u64 p) {\n"
+      ".reg .b32 %r<20>, %t, %b, %s, %m, %n, %v, %bar; .reg .b64 %g, %w, %rd<8>; .reg .pred %p<8>;\n"
+      ".shared .align 16 .b8 tile[2048];\n.shared .align 8 .b8 barriers[64];\n"
+      "ld.param.u64 %g, [p];\nmov.u32 %t, %tid.x;\nmov.u32 %b, %ctaid.x;\nmov.u32 %s, tile;\nmov.u32 %bar, "
+      "barriers;\n"
+      "mad.lo.u32 %m, %t, 4, %s;\nxor.b32 %n, %t, 32;\nmad.lo.u32 %n, %n, 4, %s;\nxor.b32 %v, %t, 1;\n"
+      "mad.lo.u32 %v, %v, 4, %s;\nmov.u32 %r0, %ntid.x;\nmad.lo.u32 %r0, %b, %r0, %t;\nmul.wide.u32 %w, %r0, "
+      "4;\n"
+      "add.u64 %w, %w, %g;\n";
+  for (size_t i = 0; i < lines.size(); ++i)
+    if (i != removed) text += (lines[i][0] == '!' ? lines[i].substr(1) : lines[i]) + "\n";
+  return Program::parse(text + "ret;\n}\n");
+}
+
+// What is reported of one run; empty when nothing is.
+std::string report_of(const Program& program, const Kernel& kernel, Schedule schedule, uint64_t seed) {
+  Machine machine;
+  const uint64_t buffer = machine.memory().allocate(4096, "data");
+  machine.memory().write(buffer, std::vector<std::byte>(4096));
+  const std::array<uint64_t, 1> parameters{buffer};
+  LaunchOptions options;
+  options.grid.x = kernel.blocks;
+  options.block.x = kernel.threads;
+  options.schedule = schedule;
+  options.seed = seed;
+  options.instruction_budget = 1u << 19;
+  RaceObserver observer;
+  Observer* const observers[] = {&observer};
+  try {
+    machine.launch(program, "k", options, std::as_bytes(std::span(parameters)), observers);
+  } catch (const Trap& trap) {
+    return trap.what();
+  }
+  const std::vector<Race> races = observer.races();
+  return races.empty() ? "" : races[0].text();
+}
+
+constexpr size_t kNothing = ~size_t{0};
+
+TEST(SyncMutations, TheKernelsThemselvesAreCleanInEverySchedule) {
+  for (const Kernel& kernel : kKernels) {
+    const Program program = program_of(lines_of(kernel), kNothing);
+    EXPECT_EQ(report_of(program, kernel, Schedule::lockstep, 0), "") << kernel.name;
+    EXPECT_EQ(report_of(program, kernel, Schedule::serial, 0), "") << kernel.name;
+    for (uint64_t seed = 0; seed < 100; ++seed)
+      EXPECT_EQ(report_of(program, kernel, Schedule::shuffled, seed), "") << kernel.name << ", seed " << seed;
+  }
+}
+
+TEST(SyncMutations, EveryRemovalIsReportedInLockstep) {
+  size_t removals = 0;
+  for (const Kernel& kernel : kKernels) {
+    const std::vector<std::string> lines = lines_of(kernel);
+    for (size_t i = 0; i < lines.size(); ++i) {
+      if (lines[i][0] != '!') continue;
+      ++removals;
+      const std::string report = report_of(program_of(lines, i), kernel, Schedule::lockstep, 0);
+      EXPECT_NE(report, "") << kernel.name << " without line " << i << " `" << lines[i].substr(1) << "`";
+      std::printf("  %-40s -%-55s %.120s\n", kernel.name, lines[i].c_str() + 1, report.c_str());
+    }
+  }
+  EXPECT_GE(removals, 40u);
+  EXPECT_GE(std::size(kKernels), 12u);
+}
+
+}  // namespace
+}  // namespace attest::vm
