@@ -101,7 +101,8 @@ struct DecodeSession::State {
         splits(cut(inputs, plan, shape, executor.device().processors)),
         decode_kernel(
             cache.get(attest::decode_kernel(heads, source, executor.device().architecture, plan.kernel))),
-        merge_kernel(cache.get(attest::merge_kernel(heads, source, executor.device().architecture))) {}
+        merge_kernel(
+            cache.get(attest::merge_kernel(heads, source, executor.device().architecture, plan.kernel))) {}
 
   Index rows() const { return query_tokens * heads.rows(); }
 
@@ -194,7 +195,7 @@ DecodeSession::DecodeSession(Executor& executor, KernelCache& cache, const Kerne
   s.decode_shape.block[0] = static_cast<std::uint32_t>(s.shape.threads);
   s.decode_shape.dynamic_shared_bytes = static_cast<std::uint32_t>(s.shape.shared_bytes);
   s.merge_shape.grid[0] = static_cast<std::uint32_t>(narrow(s.batch * s.rows(), "blocks to merge"));
-  s.merge_shape.block[0] = kMergeThreads;
+  s.merge_shape.block[0] = static_cast<std::uint32_t>(s.shape.merge_threads);
 
   // A token that any query token sees is read; masks only take away in front (window) and never all of the
   // sinks.

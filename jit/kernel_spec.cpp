@@ -163,6 +163,7 @@ BlockShape fast_shape(const HeadConfig& heads) {
   const int width = heads.key_dim + heads.rope_dim;
   BlockShape shape;
   shape.tensor_core = true;
+  shape.merge_threads = 128;
   shape.parts_per_unit = 4 / row_warps;
   shape.threads = 32 * row_warps * shape.parts_per_unit * column_warps;
   shape.rows_per_block = 16 * row_warps;
@@ -210,12 +211,14 @@ KernelSpec decode_kernel(const HeadConfig& heads, const KernelSource& source, st
       std::move(unit), source, std::move(architecture));
 }
 
-KernelSpec merge_kernel(const HeadConfig& heads, const KernelSource& source, std::string architecture) {
-  refuse_unsupported(heads, "naive");
-  return make_spec("attest::merge_splits<" + std::to_string(heads.value_dim) + ">",
-                   "#include \"merge_splits.cuh\"\n" + same_layout() +
-                       same_number("attest::MergeShape", "kThreads", kMergeThreads),
-                   source, std::move(architecture));
+KernelSpec merge_kernel(const HeadConfig& heads, const KernelSource& source, std::string architecture,
+                        std::string_view kind) {
+  const BlockShape shape = block_shape(heads, kind);
+  const std::string name = kind == "fast" ? "merge_wide" : "merge_splits";
+  std::string unit = "#include \"" + name + ".cuh\"\n" + same_layout();
+  if (kind == "fast") unit += same_number("attest::MergeWideShape", "kThreads", shape.merge_threads);
+  return make_spec("attest::" + name + "<" + std::to_string(heads.value_dim) + ">", std::move(unit), source,
+                   std::move(architecture));
 }
 
 }  // namespace attest

@@ -20,6 +20,7 @@ struct BlockShape {
   int rows_per_block = 0;  // of one KV head
   int row_tiles = 0;       // blocks that share a KV head's rows
   int shared_bytes = 0;    // dynamic shared memory
+  int merge_threads = 32;  // a block of the merge, which serves one row
   int parts_per_unit = 1;  // partial results that a block writes for its unit
   // What the error bound must know of the arithmetic.
   bool tensor_core = false;
@@ -40,8 +41,6 @@ struct KernelSpec {
   std::string key(std::string_view nvrtc_version) const;
 };
 
-constexpr int kMergeThreads = 128;  // a block of the merge, which serves one row
-
 // One row a kernel of jit/kernels.
 struct KernelInfo {
   std::string_view name;  // "naive-grouped"
@@ -61,6 +60,7 @@ BlockShape block_shape(const HeadConfig& heads, std::string_view kind = "naive")
 // in the number of KV heads share one.
 KernelSpec decode_kernel(const HeadConfig& heads, const KernelSource& source, std::string architecture,
                          std::string_view kind = "naive");
-KernelSpec merge_kernel(const HeadConfig& heads, const KernelSource& source, std::string architecture);
+KernelSpec merge_kernel(const HeadConfig& heads, const KernelSource& source, std::string architecture,
+                        std::string_view kind = "naive");
 
 }  // namespace attest

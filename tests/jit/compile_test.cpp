@@ -33,11 +33,15 @@ TEST(Compile, GivesPtxWithTheEntryForEveryFamilyAndFormat) {
 
 TEST(Compile, GivesMachineCodeWithoutSpillsForANamedArchitecture) {
   for (const char* name : kHeads) {
-    for (const std::string kind : {"merge", "naive", "fast"}) {
-      const HeadConfig heads = parse_head_config(name);
-      if (kind == "fast" && (heads.storage == Format::f32 || heads.value_dim % 16 != 0)) continue;
-      KernelSpec spec = kind == "merge" ? merge_kernel(heads, KernelSource::embedded(), "sm_90a")
-                                        : decode_kernel(heads, KernelSource::embedded(), "sm_90a", kind);
+    const HeadConfig heads = parse_head_config(name);
+    const KernelSource source = KernelSource::embedded();
+    std::vector<KernelSpec> specs = {decode_kernel(heads, source, "sm_90a"),
+                                     merge_kernel(heads, source, "sm_90a")};
+    if (heads.storage != Format::f32 && heads.value_dim % 16 == 0) {
+      specs.push_back(decode_kernel(heads, source, "sm_90a", "fast"));
+      specs.push_back(merge_kernel(heads, source, "sm_90a", "fast"));
+    }
+    for (KernelSpec& spec : specs) {
       spec.options.push_back("--ptxas-options=-v");
       const CompiledKernel kernel = compile(spec, nvrtc());
       EXPECT_EQ(kernel.cubin.substr(0, 4),
