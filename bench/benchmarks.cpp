@@ -75,10 +75,11 @@ std::string verdict(const DecodeInputs& inputs, const DecodeResult& result) {
   return "";
 }
 
-void time_on_vm(benchmark::State& state, const DecodeShape& shape, Session& session) {
+void time_on_vm(benchmark::State& state, const DecodeShape& shape, const std::string& kernel,
+                Session& session) {
   auto& executor = dynamic_cast<VmExecutor&>(*session.executor);
   const DecodeInputs inputs = inputs_of(shape);
-  const DecodePlan plan{.page_tokens = 64, .page_seed = 1, .splits = 2};
+  const DecodePlan plan{.kernel = kernel, .page_tokens = 64, .page_seed = 1, .splits = 2};
   executor.options().count = true;
   const DecodeResult counted = decode(executor, session.cache, session.source, inputs, plan);
   executor.options().count = false;
@@ -97,9 +98,10 @@ void time_on_vm(benchmark::State& state, const DecodeShape& shape, Session& sess
   add_counters(state, shape);
 }
 
-void time_on_gpu(benchmark::State& state, const DecodeShape& shape, Session& session) {
+void time_on_gpu(benchmark::State& state, const DecodeShape& shape, const std::string& kernel,
+                 Session& session) {
   Executor& executor = *session.executor;
-  DeviceDecode call(executor, session.cache, session.source, shape);
+  DeviceDecode call(executor, session.cache, session.source, shape, kernel);
   if (const std::string wrong = call.check(); !wrong.empty()) {
     ++session.errors;
     state.SkipWithError(wrong.c_str());
@@ -119,8 +121,10 @@ void time_on_gpu(benchmark::State& state, const DecodeShape& shape, Session& ses
 }
 
 // Compiling is its own benchmark: a specialisation that no cache holds.
-void time_compilation(benchmark::State& state, const HeadConfig& heads, Session& session) {
-  const KernelSpec spec = decode_kernel(heads, session.source, session.executor->device().architecture);
+void time_compilation(benchmark::State& state, const HeadConfig& heads, const std::string& kernel,
+                      Session& session) {
+  const KernelSpec spec =
+      decode_kernel(heads, session.source, session.executor->device().architecture, kernel);
   for (auto iteration : state) benchmark::DoNotOptimize(compile(spec, session.cache.nvrtc()));
 }
 
@@ -138,26 +142,50 @@ benchmark::internal::Benchmark* add(Session& session, const std::string& name,
   return benchmark::RegisterBenchmark(name.c_str(), guarded)->Unit(benchmark::kMicrosecond);
 }
 
+// "naive", "fast": those that take these heads.
+std::vector<std::string> kernels_for(const HeadConfig& heads) {
+  std::vector<std::string> kinds;
+  for (const KernelInfo& row : kernels()) {
+    if (row.family != heads.family) continue;
+    try {
+      block_shape(heads, row.kind);
+      kinds.emplace_back(row.kind);
+    } catch (const std::invalid_argument&) {  // widths that this kernel does not take
+    }
+  }
+  return kinds;
+}
+
+// Naive kernels are slow by design: on a GPU they are timed at the shortest caches only.
+bool worth_timing(const DecodeShape& shape, const std::string& kernel) {
+  return kernel != "naive" || shape.cached_tokens <= 128 * 1024;
+}
+
 void register_all(Session& session) {
   using benchmark::State;
-  const std::string kind = session.executor->device().kind;
+  const std::string device = session.executor->device().kind;
   for (const HeadConfig& heads : published_heads()) {
-    add(session, "compile/" + heads.name(),
-        [&session, heads](State& state) { time_compilation(state, heads, session); });
+    for (const std::string& kernel : kernels_for(heads)) {
+      add(session, "compile/" + heads.name() + "/" + kernel,
+          [&session, heads, kernel](State& state) { time_compilation(state, heads, kernel, session); });
+    }
   }
   for (const DecodeShape& shape : host_shapes()) {
     add(session, shape.name("reference"), [shape](State& state) { time_reference(state, shape); });
   }
-  if (kind == "vm") {
-    for (const DecodeShape& shape : host_shapes()) {
-      add(session, shape.name(kind), [&session, shape](State& state) { time_on_vm(state, shape, session); });
+  for (const DecodeShape& shape : device == "vm" ? host_shapes() : device_shapes()) {
+    for (const std::string& kernel : kernels_for(shape.heads)) {
+      const std::string name = shape.name(device + "/" + kernel);
+      if (device == "vm") {
+        add(session, name,
+            [&session, shape, kernel](State& state) { time_on_vm(state, shape, kernel, session); });
+      } else if (worth_timing(shape, kernel)) {
+        add(session, name,
+            [&session, shape, kernel](State& state) { time_on_gpu(state, shape, kernel, session); })
+            ->UseManualTime()
+            ->MinTime(0.2);
+      }
     }
-    return;
-  }
-  for (const DecodeShape& shape : device_shapes()) {
-    add(session, shape.name(kind), [&session, shape](State& state) { time_on_gpu(state, shape, session); })
-        ->UseManualTime()
-        ->MinTime(0.2);
   }
 }
 

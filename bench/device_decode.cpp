@@ -58,17 +58,18 @@ PagedArgs paged(const Buffer& buffer, Index heads, Index dim) {
 }  // namespace
 
 struct DeviceDecode::State {
-  State(Executor& the_executor, KernelCache& cache, const KernelSource& source, const DecodeShape& the_shape)
+  State(Executor& the_executor, KernelCache& cache, const KernelSource& source, const DecodeShape& the_shape,
+        std::string_view kernel)
       : executor(the_executor),
         shape(the_shape),
         heads(shape.heads),
-        block(block_shape(heads)),
+        block(block_shape(heads, kernel)),
         plan(balanced_splits(std::vector<Index>(static_cast<std::size_t>(shape.batch), shape.cached_tokens),
                              std::max<Index>(1, executor.device().processors * kBlocksPerProcessor /
                                                     (Index{heads.kv_heads} * block.row_tiles)),
                              block.tile_tokens)),
-        decode(cache.get(decode_kernel(heads, source, executor.device().architecture))),
-        merge(cache.get(merge_kernel(heads, source, executor.device().architecture))),
+        decode(cache.get(decode_kernel(heads, source, executor.device().architecture, kernel))),
+        merge(cache.get(merge_kernel(heads, source, executor.device().architecture, kernel))),
         element(info(heads.storage).bytes),
         slots(pool_pages(shape) * kPageTokens),
         queries(make("queries", shape.batch * heads.rows() * heads.key_dim, element)),
@@ -76,8 +77,8 @@ struct DeviceDecode::State {
         keys(make("keys", slots * heads.kv_heads * heads.key_dim, element)),
         values(make("values", latent() ? 0 : slots * heads.kv_heads * heads.value_dim, element)),
         rope_keys(make("rope keys", slots * heads.rope_dim, element)),
-        partial_outputs(make("partial outputs", plan.parts() * heads.rows() * heads.value_dim, 4)),
-        partial_lse(make("partial lse", plan.parts() * heads.rows(), 4)),
+        partial_outputs(make("partial outputs", partial_results() * heads.rows() * heads.value_dim, 4)),
+        partial_lse(make("partial lse", partial_results() * heads.rows(), 4)),
         outputs(make("outputs", shape.batch * heads.rows() * heads.value_dim, 4)),
         lse(make("lse", shape.batch * heads.rows(), 4)),
         page_table(executor, "page table", bytes_of(pages()), BufferAccess::read),
@@ -96,6 +97,7 @@ struct DeviceDecode::State {
     executor.finish();
   }
 
+  Index partial_results() const { return plan.parts() * block.parts_per_unit; }
   bool latent() const { return heads.family == Family::latent; }
   DeviceBuffer make(std::string_view name, Index elements, int element_bytes) {
     return {executor, name, bytes(elements, element_bytes), BufferAccess::read_write};
@@ -120,7 +122,11 @@ struct DeviceDecode::State {
     }
     return list;
   }
-  std::vector<int> first_parts() const { return {plan.first_part.begin(), plan.first_part.end()}; }
+  std::vector<int> first_parts() const {
+    std::vector<int> parts;
+    for (const Index part : plan.first_part) parts.push_back(static_cast<int>(part * block.parts_per_unit));
+    return parts;
+  }
   double scale() const { return static_cast<float>(1.0 / std::sqrt(heads.key_dim + heads.rope_dim)); }
 
   DecodeArgs decode_arguments() const {
@@ -167,7 +173,7 @@ struct DeviceDecode::State {
 };
 
 DeviceDecode::DeviceDecode(Executor& executor, KernelCache& cache, const KernelSource& source,
-                           const DecodeShape& shape) {
+                           const DecodeShape& shape, std::string_view kernel) {
   const DeviceInfo& device = executor.device();
   const std::uint64_t cache_bytes =
       bytes(pool_pages(shape) * kPageTokens * shape.elements_per_token(), info(shape.heads.storage).bytes);
@@ -176,7 +182,7 @@ DeviceDecode::DeviceDecode(Executor& executor, KernelCache& cache, const KernelS
         "{}: the cache needs {:.1f} GiB, the device has {:.1f}", shape.name(device.kind),
         static_cast<double>(cache_bytes) / 0x1p30, static_cast<double>(device.memory_bytes) / 0x1p30));
   }
-  state_ = std::make_unique<State>(executor, cache, source, shape);
+  state_ = std::make_unique<State>(executor, cache, source, shape, kernel);
 }
 
 DeviceDecode::~DeviceDecode() = default;
@@ -198,10 +204,10 @@ void DeviceDecode::run() {
                      .dynamic_shared_bytes = static_cast<std::uint32_t>(s.block.shared_bytes)},
                     std::as_bytes(std::span(&decode, 1)));
   const MergeArgs merge = s.merge_arguments();
-  s.executor.launch(
-      s.merge,
-      {.grid = {static_cast<std::uint32_t>(s.shape.batch * s.heads.rows()), 1, 1}, .block = {32, 1, 1}},
-      std::as_bytes(std::span(&merge, 1)));
+  s.executor.launch(s.merge,
+                    {.grid = {static_cast<std::uint32_t>(s.shape.batch * s.heads.rows()), 1, 1},
+                     .block = {static_cast<std::uint32_t>(s.block.merge_threads), 1, 1}},
+                    std::as_bytes(std::span(&merge, 1)));
 }
 
 std::string DeviceDecode::check() {
@@ -210,13 +216,19 @@ std::string DeviceDecode::check() {
   s.executor.finish();
   std::vector<float> got(static_cast<std::size_t>(s.shape.batch * s.heads.rows() * s.heads.value_dim));
   s.executor.download(s.outputs.get(), std::as_writable_bytes(std::span(got)));
-  Index part_tokens = 0;
-  for (const SplitUnit& unit : s.plan.units) part_tokens = std::max(part_tokens, unit.end - unit.begin);
+  RowArithmetic arithmetic{.parts = s.plan.most_splits() * s.block.parts_per_unit,
+                           .tile_tokens = s.block.tile_tokens};
+  for (const SplitUnit& unit : s.plan.units) {
+    arithmetic.part_tokens = std::max(arithmetic.part_tokens, unit.end - unit.begin);
+  }
+  if (s.block.tensor_core) {
+    arithmetic.term_error = 0x1p-23;
+    arithmetic.probability_error = info(s.heads.storage).unit_roundoff();
+  }
   std::vector<std::pair<Index, int>> rows = {{0, 0}, {s.shape.batch - 1, s.heads.rows() - 1}};
   for (const auto& [sequence, row] : rows) {
     const StreamedRow want = stream_row(s.shape, scale(), slot_of_token, sequence, row);
-    const std::vector<double> bound =
-        row_bound(s.shape, want, part_tokens, s.plan.most_splits(), s.block.tile_tokens);
+    const std::vector<double> bound = row_bound(s.shape, want, arithmetic);
     for (std::size_t i = 0; i < want.output.size(); ++i) {
       const double value =
           got[static_cast<std::size_t>((sequence * s.heads.rows() + row) * s.heads.value_dim) + i];

@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include "bench/shapes.h"
 #include "jit/executor.h"
@@ -16,10 +17,11 @@ class DeviceDecode {
  public:
   static constexpr Index kPageTokens = 64;
 
-  // Allocates, fills, compiles. The cut into parts keeps the device's processors busy (balanced_splits). The
-  // executor outlives the call. Throws what these do; std::invalid_argument when the cache needs more than
-  // the device has.
-  DeviceDecode(Executor& executor, KernelCache& cache, const KernelSource& source, const DecodeShape& shape);
+  // kernel: "naive" or "fast". Allocates, fills, compiles. The cut into parts keeps the device's processors
+  // busy (balanced_splits). The executor outlives the call. Throws what these do; std::invalid_argument when
+  // the cache needs more than the device has.
+  DeviceDecode(Executor& executor, KernelCache& cache, const KernelSource& source, const DecodeShape& shape,
+               std::string_view kernel = "naive");
   ~DeviceDecode();
 
   // Launches the decode kernel and the merge.

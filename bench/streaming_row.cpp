@@ -81,12 +81,15 @@ StreamedRow stream_row(const DecodeShape& shape, double scale, SlotOfToken slot_
   return result;
 }
 
-std::vector<double> row_bound(const DecodeShape& shape, const StreamedRow& row, Index part_tokens,
-                              Index parts, Index tile_tokens) {
-  const double u = 0x1p-24, exponential = 0x1p-21;
-  const double tiles = std::ceil(static_cast<double>(part_tokens) / static_cast<double>(tile_tokens));
-  const double relative = (shape.heads.key_dim + shape.heads.rope_dim + 4) * u * row.widest_score +
-                          exponential * (2 + tiles) + static_cast<double>(part_tokens + parts) * u;
+std::vector<double> row_bound(const DecodeShape& shape, const StreamedRow& row,
+                              const RowArithmetic& arithmetic) {
+  const double exponential = 0x1p-21;
+  const Index tiles = (arithmetic.part_tokens + arithmetic.tile_tokens - 1) / arithmetic.tile_tokens;
+  const double relative =
+      (shape.heads.key_dim + shape.heads.rope_dim + 4) * arithmetic.term_error * row.widest_score +
+      exponential * static_cast<double>(2 + tiles) +
+      static_cast<double>(arithmetic.part_tokens + arithmetic.parts) * arithmetic.term_error +
+      arithmetic.probability_error;
   std::vector<double> bound;
   for (const double magnitude : row.absolute) bound.push_back(2 * magnitude * relative);
   return bound;

@@ -24,13 +24,25 @@ using SlotOfToken = Index (*)(const DecodeShape& shape, Index sequence, Index to
 StreamedRow stream_row(const DecodeShape& shape, double scale, SlotOfToken slot_of_token, Index sequence,
                        int row);
 
-// Bound on what f32 arithmetic may do to that row, to first order: scores are sums of n = key_dim + rope_dim
-// products, each rounded once (n u), scaled and exponentiated with a relative error of 2^-21; a part adds up
-// `part_tokens` terms and rescales once a tile; the parts are added. Numerator and denominator both, hence
-// twice.
-//   |error| <= 2 * absolute * ((n + 4) u * widest_score + 2^-21 * (2 + tiles) + (part_tokens + parts) u),  u
-//   = 2^-24
-std::vector<double> row_bound(const DecodeShape& shape, const StreamedRow& row, Index part_tokens,
-                              Index parts, Index tile_tokens);
+// How a kernel computes a row, as far as the bound must know.
+struct RowArithmetic {
+  Index part_tokens = 0;  // of the longest part
+  Index parts = 1;        // that are merged
+  Index tile_tokens = 1;  // between two looks at the running maximum
+  // Largest relative error of one term of a sum: f32 fused multiply-adds round it once (2^-24); a tensor-core
+  // step of 16 aligns 17 terms to the largest and truncates them to 24 bits or more, at most 17/16 * 2^-24 of
+  // their magnitudes a term (2^-23 covers it).
+  double term_error = 0x1p-24;
+  double probability_error =
+      0;  // probabilities rounded for the product with values: 2^-9 for bf16, 2^-12 for f16
+};
+
+// Bound on what rounding may do to that row, to first order: scores are sums of n = key_dim + rope_dim
+// products; they are scaled and exponentiated with a relative error of 2^-21; a part adds up its terms and
+// rescales once a tile; the parts are added. Numerator and denominator both, hence twice.
+//   |error| <= 2 * absolute * ((n + 4) e * widest_score + 2^-21 * (2 + tiles) + (part_tokens + parts) e +
+//   probability_error)
+std::vector<double> row_bound(const DecodeShape& shape, const StreamedRow& row,
+                              const RowArithmetic& arithmetic);
 
 }  // namespace attest::bench

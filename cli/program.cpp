@@ -9,6 +9,8 @@
 
 #include "cli/command.h"
 #include "cli/report_file.h"
+#include "golden/checkpoint_error.h"
+#include "jit/errors.h"
 
 namespace attest::cli {
 namespace {
@@ -30,7 +32,11 @@ ExitStatus run_program(const std::vector<std::string>& arguments, const Console&
   program.set_version_flag("--version", "attest " ATTEST_VERSION);
   program.require_subcommand(0, 1);
   Action chosen;
-  add_list_command(program, chosen);
+  for (const auto add :
+       {add_verify_command, add_golden_command, add_bench_command, add_table_command, add_compile_command,
+        add_list_command, add_mutants_command, add_doctor_command, add_vm_command}) {
+    add(program, chosen);
+  }
   try {
     program.parse(
         std::vector<std::string>(arguments.rbegin(), arguments.rend()));  // CLI11 takes them last first
@@ -44,6 +50,16 @@ ExitStatus run_program(const std::vector<std::string>& arguments, const Console&
     return ExitStatus::holds;
   } catch (const CLI::ParseError& error) {
     return complain(console, ExitStatus::bad_input, std::string(error.what()) + "; see attest --help");
+  } catch (const golden::CheckpointError& error) {
+    return complain(console, ExitStatus::bad_input, error.what());
+  } catch (const CompileError& error) {  // the reader's own kernels, or a compiler that is too old
+    return complain(console, ExitStatus::bad_input, error.what());
+  } catch (const NotAvailable& error) {
+    return complain(console, ExitStatus::unavailable, error.what());
+  } catch (const CacheError& error) {
+    return complain(console, ExitStatus::unavailable, error.what());
+  } catch (const DeviceError& error) {
+    return complain(console, ExitStatus::unavailable, error.what());
   } catch (const ReportError& error) {
     return complain(console, ExitStatus::unavailable, error.what());
   } catch (const std::invalid_argument& error) {

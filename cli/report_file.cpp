@@ -20,7 +20,7 @@ ReportFile::ReportFile(std::filesystem::path path) : path_(std::move(path)) {
   }
   if (descriptor_ < 0) {
     staging_.clear();
-    fail("open");
+    throw std::invalid_argument("report " + path_.string() + ": cannot open it: " + std::strerror(errno));
   }
 }
 

@@ -9,7 +9,7 @@
 
 namespace attest::cli {
 
-// The file cannot be written. Text: the path, what was attempted, the system's reason.
+// The report cannot be kept (full disk). Text: the path, what was attempted, the system's reason.
 struct ReportError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
@@ -19,11 +19,13 @@ struct ReportError : std::runtime_error {
 // pipe, /dev/stdout) is written directly.
 class ReportFile {
  public:
+  // Throws std::invalid_argument when the path cannot be written.
   explicit ReportFile(std::filesystem::path path);
   ~ReportFile();
   ReportFile(const ReportFile&) = delete;
   ReportFile& operator=(const ReportFile&) = delete;
 
+  // Throws ReportError.
   void publish(std::string_view text);
 
  private:

@@ -1,0 +1,11 @@
+# Writes OUTPUT: the first C++ block of README.
+file(READ "${README}" text)
+string(FIND "${text}" "```cpp\n" begin)
+if(begin EQUAL -1)
+  message(FATAL_ERROR "${README} holds no C++ block")
+endif()
+math(EXPR begin "${begin} + 7")
+string(SUBSTRING "${text}" ${begin} -1 text)
+string(FIND "${text}" "```" length)
+string(SUBSTRING "${text}" 0 ${length} text)
+file(WRITE "${OUTPUT}" "${text}")

@@ -1,0 +1,175 @@
+// attest vm run: clean runs, mismatches, traps, and what it cannot check.
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+
+#include "tests/cli/run_attest.h"
+
+namespace attest {
+namespace {
+
+using nlohmann::json;
+
+// y[i] = x[i] + c for i < n; one thread an element.
+constexpr const char* kAdd = R"(.version 8.0
+.target sm_80
+.address_size 64
+.visible .entry add(.param .u64 x, .param .u64 y, .param .f32 c, .param .u32 n)
+{
+  .reg .pred %p<2>;
+  .reg .b32 %r<4>;
+  .reg .f32 %f<4>;
+  .reg .b64 %rd<6>;
+  mov.u32 %r1, %tid.x;
+  ld.param.u32 %r2, [n];
+  setp.ge.u32 %p1, %r1, %r2;
+  @%p1 bra done;
+  ld.param.u64 %rd1, [x];
+  ld.param.u64 %rd2, [y];
+  ld.param.f32 %f1, [c];
+  mul.wide.u32 %rd3, %r1, 4;
+  add.s64 %rd4, %rd1, %rd3;
+  add.s64 %rd5, %rd2, %rd3;
+  ld.global.f32 %f2, [%rd4];
+  add.f32 %f3, %f2, %f1;
+  st.global.f32 [%rd5], %f3;
+done:
+  ret;
+}
+)";
+
+std::string launch(int n, const std::string& x_fill, const std::string& expect) {
+  return R"({"entry": "add", "grid": [1], "block": [32], "params": [
+    {"buffer": {"dtype": "f32", "shape": [4], "fill": )" +
+         x_fill + R"(, "access": "r"}},
+    {"buffer": {"dtype": "f32", "shape": [4], "fill": "uninitialised", "access": "w"}},
+    {"scalar": "f32", "value": 0.5}, {"scalar": "u32", "value": )" +
+         std::to_string(n) + "}], \"expect\": [" + expect + "]}";
+}
+
+class VmRun : public testing::Test {
+ protected:
+  Ran run(const std::string& ptx, const std::string& launch_text, std::vector<std::string> more = {}) {
+    std::vector<std::string> arguments = {"vm", "run", folder_.write("k.ptx", ptx), "--launch",
+                                          folder_.write("launch.json", launch_text)};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return run_attest(arguments);
+  }
+  TemporaryFolder folder_;
+};
+
+const char* const kValues = R"({"values": [1, 2, 3, -4]})";
+
+TEST_F(VmRun, MeetsWhatWasExpected) {
+  for (const std::string schedule : {"lockstep", "serial", "shuffled"}) {
+    const Ran ran = run(kAdd, launch(4, kValues, R"({"param": 1, "values": [1.5, 2.5, 3.5, -3.5]})"),
+                        {"--schedule", schedule, "--seed", "3"});
+    EXPECT_EQ(ran.status, 0) << ran.out << ran.err;
+  }
+}
+
+TEST_F(VmRun, ReportsAMismatchWithItsElement) {
+  const Ran ran =
+      run(kAdd, launch(4, kValues, R"({"param": 1, "values": [1.5, 2.5, 3.25, -3.5], "tolerance": 0.125})"));
+  EXPECT_EQ(ran.status, 1);
+  EXPECT_NE(ran.out.find("param 1 (f32 [4]) element 2: got 3.5, want 3.25, tolerance 0.125; 1 of 4 differ"),
+            std::string::npos)
+      << ran.out;
+}
+
+TEST_F(VmRun, AnElementThatNobodyWroteIsAMismatch) {
+  const Ran ran = run(kAdd, launch(3, kValues, R"({"param": 1, "values": [1.5, 2.5, 3.5, "nan"]})"));
+  EXPECT_EQ(ran.status, 1);
+  EXPECT_NE(ran.out.find("element 3: got nothing"), std::string::npos) << ran.out;
+}
+
+TEST_F(VmRun, ReportsATrapWithLineAndLanes) {
+  const std::string path = folder_.file("report.json");
+  const Ran ran = run(kAdd, launch(6, kValues, ""), {"--json", path});
+  EXPECT_EQ(ran.status, 1);
+  EXPECT_NE(ran.out.find("PTX line 21"), std::string::npos) << ran.out;  // ld.global.f32
+  EXPECT_NE(ran.out.find("lanes 4-5"), std::string::npos) << ran.out;
+  const json report = json::parse(read_all(path));
+  EXPECT_EQ(report["status"], "trap");
+  EXPECT_EQ(report["trap"]["rule"], "out-of-bounds");
+  EXPECT_EQ(report["trap"]["ptx_line"], 21);
+  EXPECT_EQ(report["trap"]["lanes"], json({4, 5}));
+}
+
+TEST_F(VmRun, ReportsAReadOfUninitialisedMemory) {
+  const Ran ran = run(kAdd, launch(4, R"("uninitialised")", ""));
+  EXPECT_EQ(ran.status, 1);
+  EXPECT_NE(ran.out.find("uninitialised"), std::string::npos) << ran.out;
+}
+
+// Every thread writes the same word.
+constexpr const char* kRace = R"(.version 8.0
+.target sm_80
+.address_size 64
+.visible .entry race(.param .u64 y)
+{
+  .reg .b32 %r<2>;
+  .reg .b64 %rd<2>;
+  mov.u32 %r1, %tid.x;
+  ld.param.u64 %rd1, [y];
+  st.global.u32 [%rd1], %r1;
+  ret;
+}
+)";
+
+TEST_F(VmRun, ReportsARaceOnlyWhenAskedTo) {
+  const std::string launch_text =
+      R"({"grid": [1], "block": [64], "params": [{"buffer": {"dtype": "u32", "shape": [1], "access": "w"}}]})";
+  EXPECT_EQ(run(kRace, launch_text).status, 0);
+  const Ran ran = run(kRace, launch_text, {"--check", "memory,races"});
+  EXPECT_EQ(ran.status, 1) << ran.err;
+  EXPECT_NE(ran.out.find("race"), std::string::npos);
+  EXPECT_NE(ran.out.find("PTX line 10"), std::string::npos) << ran.out;
+}
+
+TEST_F(VmRun, CannotCheckAnUnknownInstruction) {
+  std::string ptx = kAdd;
+  ptx.replace(ptx.find("add.f32"), 7, "frobnicate.f32");
+  const Ran ran = run(ptx, launch(4, kValues, ""));
+  EXPECT_EQ(ran.status, 2);
+  EXPECT_TRUE(is_one_line(ran.err)) << ran.err;
+  EXPECT_NE(ran.err.find("cannot check: PTX line 22"), std::string::npos) << ran.err;
+}
+
+TEST_F(VmRun, CountsInstructionsAndBytes) {
+  const std::string path = folder_.file("report.json");
+  const Ran ran = run(kAdd, launch(4, kValues, ""), {"--counters", "--json", path});
+  ASSERT_EQ(ran.status, 0) << ran.err;
+  const json counters = json::parse(read_all(path))["counters"];
+  EXPECT_EQ(counters["global_load_bytes"], 16);
+  EXPECT_EQ(counters["global_store_bytes"], 16);
+}
+
+TEST_F(VmRun, RefusesABadLaunchFileInOneLineThatNamesThePlace) {
+  const std::vector<std::pair<std::string, std::string>> cases = {
+      {"{", "parse error"},
+      {R"({"grid": [1], "block": [32], "grids": 1})", "unknown key 'grids'"},
+      {R"({"block": [32]})", "'grid' is missing"},
+      {R"({"grid": [0], "block": [32]})", "grid"},
+      {R"({"grid": [1], "block": [32], "params": [{"scalar": "u8", "value": 300}]})", "params[0]"},
+      {R"({"grid": [1], "block": [32], "params": [{"buffer": {"dtype": "f31", "shape": [1]}}]})",
+       "params[0].buffer.dtype"},
+      {R"({"grid": [1], "block": [32], "params": [{"buffer": {"dtype": "f32", "shape": [-1]}}]})",
+       "params[0].buffer.shape"},
+      {R"({"grid": [1], "block": [32], "params": [{"buffer": {"dtype": "f32", "shape": [2], "fill": {"values": [1]}}}]})",
+       "params[0].buffer.fill.values"},
+      {R"({"grid": [1], "block": [32], "params": [{"scalar": "u32", "value": 3}], "expect": [{"param": 0, "values": [3]}]})",
+       "expect[0].param"},
+      {R"({"grid": [1], "block": [32], "params": []})", "4 parameters"},
+      {R"({"entry": "mul", "grid": [1], "block": [32], "params": []})", "mul"},
+  };
+  for (const auto& [text, expected] : cases) {
+    const Ran ran = run(kAdd, text);
+    EXPECT_EQ(ran.status, 2) << text;
+    EXPECT_TRUE(is_one_line(ran.err)) << ran.err;
+    EXPECT_NE(ran.err.find(expected), std::string::npos) << text << ": " << ran.err;
+  }
+}
+
+}  // namespace
+}  // namespace attest
