@@ -7,6 +7,7 @@
 #include <cmath>
 
 #include "jit/errors.h"
+#include "jit/vm/race_observer.h"
 #include "jit/vm_executor.h"
 #include "reference/attend.h"
 #include "reference/compare.h"
@@ -107,7 +108,6 @@ TEST_P(DecodeTest, KernelsMeetTheTruthWithinTheirBound) {
   }
 }
 
-// On a GPU only: the virtual machine says "cannot check" of cp.async.
 class FastDecodeTest : public DecodeTest {};
 
 // The fast kernel's shapes: one, two and four row warps, with padding rows; two row tiles; two column warps;
@@ -228,7 +228,7 @@ TEST_P(DecodeTest, RefusesAnUnknownKernelAndAFormatWithoutOne) {
                std::invalid_argument);
 }
 
-INSTANTIATE_TEST_SUITE_P(Device, FastDecodeTest, testing::Values("cuda"),
+INSTANTIATE_TEST_SUITE_P(Device, FastDecodeTest, testing::Values("vm", "cuda"),
                          [](const auto& device) { return std::string(device.param); });
 INSTANTIATE_TEST_SUITE_P(Device, DecodeTest, testing::Values("vm", "cuda"),
                          [](const auto& device) { return std::string(device.param); });
@@ -242,6 +242,24 @@ TEST(VmExecutor, CountsTheBytesThatTheKernelLoadsFromTheCache) {
   const std::uint64_t bytes = (67 + 33) * 2 * (16 + 24) * 2;
   EXPECT_EQ(got.cache_bytes.distinct, bytes);
   EXPECT_EQ(got.cache_bytes.total, bytes);
+}
+
+TEST(VmExecutor, FindsNoRaceInTheNaiveKernelsAndOneWithoutTheirBarrier) {
+  for (const char* heads : {"grouped-h4-g2-k16-v24-bf16", "latent-h4-l2-b2-c24-r8-bf16"}) {
+    const bool grouped = parse_head_config(heads).family == Family::grouped;
+    const DecodeInputs inputs = inputs_of(heads, "cached=100,0,33 pad=3,0,0 query=2 seed=3");
+    const KernelSource whole = KernelSource::embedded();
+    const KernelSource broken = whole.with_edit(grouped ? "decode_grouped.cuh" : "decode_latent.cuh",
+                                                "__syncthreads();  // every warp", "// every warp");
+    for (const KernelSource& source : {whole, broken}) {
+      vm::RaceObserver races;
+      VmExecutor executor({.observers = {&races}});
+      decode(executor, kernel_cache(), source, inputs, {.page_tokens = 16, .splits = 1});
+      EXPECT_EQ(races.races().empty(), source.origin() == whole.origin())
+          << heads << ", " << source.origin()
+          << (races.races().empty() ? "" : ": " + races.races().front().text());
+    }
+  }
 }
 
 TEST(VmExecutor, SchedulesGiveTheSameBits) {
