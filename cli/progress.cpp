@@ -18,7 +18,7 @@ std::string progress_text(std::int64_t done, std::int64_t total, std::string_vie
                           double elapsed_seconds, std::string_view what) {
   const auto digits = std::to_string(total).size();
   std::string text = fmt::format("[{:>{}}/{} {}]", done, digits, total, unit);
-  if (done > 0 && elapsed_seconds > 0) {
+  if (done > 0 && elapsed_seconds >= 0.1) {  // before that a rate means nothing
     const double rate = static_cast<double>(done) / elapsed_seconds;
     text += fmt::format("  {:.{}f} {}/s", rate, rate < 10 ? 1 : 0, unit);
     if (done < total) text += fmt::format("  {} left", clock_text(static_cast<double>(total - done) / rate));

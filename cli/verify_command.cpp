@@ -88,17 +88,23 @@ int variants_in(const VerifyReport& report) {
 
 void print_totals(const Console& console, const Results& results, const VerifyReport& report,
                   std::size_t golden_count, double seconds) {
+  const bool failed = results.count(RowStatus::failed) > 0;
   const bool holds = results.exit_status() == ExitStatus::holds;
-  console.out << fmt::format(
-      "\n  {}: {} passed, {} failed, {} mistrusted, {} skipped\n",
-      console.paint(holds ? Colour::good : Colour::bad, holds ? "all holds" : "VIOLATED"),
-      results.count(RowStatus::passed), results.count(RowStatus::failed),
-      results.count(RowStatus::mistrusted), results.count(RowStatus::skipped));
+  const char* const verdict = failed ? "VIOLATED" : holds ? "all holds" : "NOT PROVED";
+  console.out << fmt::format("\n  {}: {} passed, {} failed, {} mistrusted, {} skipped\n",
+                             console.paint(failed  ? Colour::bad
+                                           : holds ? Colour::good
+                                                   : Colour::doubtful,
+                                           verdict),
+                             results.count(RowStatus::passed), results.count(RowStatus::failed),
+                             results.count(RowStatus::mistrusted), results.count(RowStatus::skipped));
   double worst = 0;
   for (const VerifyRow& row : report.rows) worst = std::max(worst, row.worst_error_over_bound);
-  console.out << fmt::format(
-      "  {} cases of laws on {} variants, worst error over bound {}; {} golden directories; {:.0f} s\n",
-      report.cases(), variants_in(report), ratio_text(worst), golden_count, seconds);
+  const int variant_count = variants_in(report);
+  console.out << fmt::format("  {} cases of laws on {} variant{}, worst error over bound {}; {}{:.0f} s\n",
+                             report.cases(), variant_count, variant_count == 1 ? "" : "s", ratio_text(worst),
+                             golden_count == 0 ? "" : fmt::format("{} golden directories; ", golden_count),
+                             seconds);
 }
 
 ExitStatus run_verify(const Console& console, const Options& options) {

@@ -86,8 +86,9 @@ TEST(VerifyCommand, ABrokenKernelFailsWithALineThatFailsAgainByItself) {
   const std::string repro = json::parse(read_all(path))["results"][0]["repro"];
   EXPECT_NE(ran.out.find("--repro '" + repro + "'"), std::string::npos) << ran.out;
   EXPECT_EQ(run_attest({"verify", "--device", "vm", "--repro", repro, "--kernels", kernels}).status, 1);
-  EXPECT_EQ(run_attest({"verify", "--device", "vm", "--repro", repro}).status, 0)
-      << "the shipped kernel fails as well";
+  // The smallest case may prove nothing of the shipped kernel, but that does not fail.
+  run_attest({"verify", "--device", "vm", "--repro", repro, "--json", path});
+  EXPECT_EQ(json::parse(read_all(path))["failed"], 0);
 }
 
 TEST(VerifyCommand, KernelsThatDoNotCompileAreBadInput) {

@@ -87,12 +87,12 @@ TEST_F(VmRun, ReportsATrapWithLineAndLanes) {
   const std::string path = folder_.file("report.json");
   const Ran ran = run(kAdd, launch(6, kValues, ""), {"--json", path});
   EXPECT_EQ(ran.status, 1);
-  EXPECT_NE(ran.out.find("PTX line 21"), std::string::npos) << ran.out;  // ld.global.f32
+  EXPECT_NE(ran.out.find("PTX line 20"), std::string::npos) << ran.out;  // ld.global.f32
   EXPECT_NE(ran.out.find("lanes 4-5"), std::string::npos) << ran.out;
   const json report = json::parse(read_all(path));
   EXPECT_EQ(report["status"], "trap");
   EXPECT_EQ(report["trap"]["rule"], "out-of-bounds");
-  EXPECT_EQ(report["trap"]["ptx_line"], 21);
+  EXPECT_EQ(report["trap"]["ptx_line"], 20);
   EXPECT_EQ(report["trap"]["lanes"], json({4, 5}));
 }
 
@@ -133,7 +133,7 @@ TEST_F(VmRun, CannotCheckAnUnknownInstruction) {
   const Ran ran = run(ptx, launch(4, kValues, ""));
   EXPECT_EQ(ran.status, 2);
   EXPECT_TRUE(is_one_line(ran.err)) << ran.err;
-  EXPECT_NE(ran.err.find("cannot check: PTX line 22"), std::string::npos) << ran.err;
+  EXPECT_NE(ran.err.find("cannot check: PTX line 21"), std::string::npos) << ran.err;
 }
 
 TEST_F(VmRun, CountsInstructionsAndBytes) {
