@@ -65,7 +65,7 @@ Words run(const vm::Program& program, const Kernel& kernel, const Words& in, std
   options.grid = {kernel.blocks, 1, 1};
   options.block = {kernel.threads, 1, 1};
   options.dynamic_shared_bytes = kernel.dynamic_shared_bytes;
-  options.instruction_budget = 1u << 24;
+  options.instruction_budget = 1u << 28;
   const auto bytes =
       std::as_bytes(std::span(&parameters, 1)).first(program.entry(kernel.name).parameter_bytes);
   machine.launch(program, kernel.name, options, bytes);
