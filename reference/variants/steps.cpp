@@ -105,6 +105,28 @@ double bottleneck_scale(const AttentionConfig& config, int rank) {
   return config.unscaled ? 1 : std::sqrt(static_cast<double>(config.hidden) / rank);
 }
 
+void require_valid(const AttentionConfig& config) {
+  const std::vector<std::string> problems = config.problems();
+  if (!problems.empty()) throw std::invalid_argument(problems.front());
+}
+
+void require_mask(const AttentionConfig& config, const MaskSpec& mask) {
+  const std::vector<std::string> problems = mask.problems();
+  if (!problems.empty()) throw std::invalid_argument(problems.front());
+  if (config.variant == Variant::mtla && (!mask.causal || mask.window != 0)) {
+    throw std::invalid_argument(config.variant_name() + ": mask " + mask.name() +
+                                ": expected a causal one without window, as cache entries are merged tokens");
+  }
+}
+
+void require_whole(const AttentionConfig& config, const Projected& sequence) {
+  if (sequence.first_token != 0) {
+    throw std::invalid_argument(config.variant_name() + ": tokens from " +
+                                std::to_string(sequence.first_token) +
+                                " on: expected a whole sequence (append to its cache first)");
+  }
+}
+
 Range times(Range range, Index unit) { return {range.first * unit, range.count * unit}; }
 WeightSlice whole(const std::string& name) { return {name, name, {}}; }
 WeightSlice rows_of_heads(const std::string& name, Range heads, Index unit) {

@@ -40,6 +40,12 @@ Tensor<double> rotate_first(const Layer& layer, const RopeTable& table, const Te
 // ablation.
 double bottleneck_scale(const AttentionConfig& config, int rank);
 
+// Throw std::invalid_argument: problems of the configuration, a mask that the variant has no meaning for
+// (MTLA merges tokens, so masks in units of tokens have none), tokens that are not a whole sequence.
+void require_valid(const AttentionConfig& config);
+void require_mask(const AttentionConfig& config, const MaskSpec& mask);
+void require_whole(const AttentionConfig& config, const Projected& sequence);
+
 // Weight slices. `unit` elements a head (or latent, ...).
 Range times(Range range, Index unit);
 WeightSlice whole(const std::string& name);

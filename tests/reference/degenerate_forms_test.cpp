@@ -127,8 +127,7 @@ TEST(DegenerateForms, lowRankBranchesThatAreZeroLeaveOneBranchScaled) {
 }
 
 TEST(DegenerateForms, lowRank2IsLowRank4WithHeadsOfOtherLatentsZeroed) {
-  // MLRA-2 = sqrt(2) MLRA-4 whose latents make zero values for the heads that they do not serve... up to
-  // those heads' branches, whose value is zero whatever their softmax is
+  // MLRA-2 = sqrt(2) MLRA-4 whose latents make zero values for the heads that they do not serve
   EXPECT_TRUE(rc::check([] {
     LayerCase layer = *layer_case("mlra-2");
     const AttentionConfig& c = layer.config;
@@ -183,7 +182,7 @@ TEST(DegenerateForms, mergingLatentWithStrideOneIsMlaOnItsGatedNormedLatents) {
 }
 
 TEST(DegenerateForms, multiMatrixKeyReuseWithZeroGainUsesKeysAsValues) {
-  // MFA-KR(alpha = 0) = MFA with W_v = W_k when nothing rotates... so position 0 for every token
+  // MFA-KR(alpha = 0) = MFA(W_v = W_k): the value is the key before its rotation
   EXPECT_TRUE(rc::check([] {
     LayerCase layer = *layer_case("mfa-kr");
     Weights weights = layer.weights();
