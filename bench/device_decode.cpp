@@ -20,8 +20,16 @@
 namespace attest::bench {
 namespace {
 
-constexpr Index kBlocksPerProcessor =
-    4;  // resident at once, so that one computes while others wait for memory
+constexpr Index kBlocksPerProcessor = 4;  // at most; enough warps to hide a load's latency
+constexpr Index kSharedBytesPerProcessor = 228 << 10,
+                kSharedBytesReserved = 1 << 10;  // sm_90; the driver's share of each block
+
+// Blocks that one processor holds at a time. More parts than that only add partial results to write and to
+// merge.
+Index blocks_per_processor(const BlockShape& block) {
+  return std::clamp<Index>(kSharedBytesPerProcessor / (block.shared_bytes + kSharedBytesReserved), 1,
+                           kBlocksPerProcessor);
+}  // resident at once, so that one computes while others wait for memory
 
 Index pages_per_sequence(const DecodeShape& shape) {
   return (shape.cached_tokens + DeviceDecode::kPageTokens - 1) / DeviceDecode::kPageTokens;
@@ -65,7 +73,7 @@ struct DeviceDecode::State {
         heads(shape.heads),
         block(block_shape(heads, kernel)),
         plan(balanced_splits(std::vector<Index>(static_cast<std::size_t>(shape.batch), shape.cached_tokens),
-                             std::max<Index>(1, executor.device().processors * kBlocksPerProcessor /
+                             std::max<Index>(1, executor.device().processors * blocks_per_processor(block) /
                                                     (Index{heads.kv_heads} * block.row_tiles)),
                              block.tile_tokens)),
         decode(cache.get(decode_kernel(heads, source, executor.device().architecture, kernel))),

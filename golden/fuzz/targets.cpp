@@ -3,20 +3,24 @@
 
 #include <algorithm>
 #include <array>
+#include <stdexcept>
+#include <string_view>
 
 #include "golden/json.h"
 #include "golden/pickle.h"
 #include "golden/safetensors.h"
 #include "golden/torch_file.h"
+#include "reference/problem.h"
 
 namespace attest::golden {
 namespace {
 
-constexpr std::array<FuzzTarget, 4> kTargets{{
+constexpr std::array<FuzzTarget, 5> kTargets{{
     {"safetensors", fuzz_safetensors},
     {"torch_file", fuzz_torch_file},
     {"pickle", fuzz_pickle},
     {"json", fuzz_json},
+    {"problem", fuzz_problem},
 }};
 
 std::shared_ptr<const MappedFile> file_of(std::span<const std::byte> input) {
@@ -66,6 +70,27 @@ void fuzz_json(std::span<const std::byte> input) {
     AllocationBudget budget("input");
     parse_json({reinterpret_cast<const char*>(input.data()), input.size()}, "input", budget);
   } catch (const CheckpointError&) {
+  }
+}
+
+void fuzz_problem(std::span<const std::byte> input) {
+  const std::string_view line(reinterpret_cast<const char*>(input.data()), input.size());
+  const auto reads_back = [&](auto parse, auto print) {
+    try {
+      const auto value = parse(line);
+      (void)value.problems();
+      if (!(parse(print(value)) == value)) throw std::logic_error("does not read back: " + print(value));
+    } catch (const std::invalid_argument&) {
+    }
+  };
+  reads_back(parse_problem, [](const Problem& problem) { return problem.repro(); });
+  reads_back(parse_head_config, [](const HeadConfig& config) { return config.name(); });
+  reads_back(parse_mask_spec, [](const MaskSpec& mask) { return mask.name(); });
+  try {
+    const RopeSpec rope = parse_rope_spec(line);
+    (void)rope.problems(16);
+    if (!(parse_rope_spec(rope.name()) == rope)) throw std::logic_error("does not read back: " + rope.name());
+  } catch (const std::invalid_argument&) {
   }
 }
 

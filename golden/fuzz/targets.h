@@ -16,6 +16,9 @@ void fuzz_torch_file(std::span<const std::byte> input);  // zip and pickle
 void fuzz_pickle(
     std::span<const std::byte> input);  // data.pkl alone, which mutations inside a zip rarely reach
 void fuzz_json(std::span<const std::byte> input);  // config.json
+// A problem line, and the names of head configurations, rotary embeddings and masks: what is read must print
+// and read back the same.
+void fuzz_problem(std::span<const std::byte> input);
 
 struct FuzzTarget {
   std::string_view name;  // its seeds lie in golden/fuzz/seeds/NAME

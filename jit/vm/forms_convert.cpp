@@ -119,7 +119,9 @@ void add_to_int(FormTable& table, const string& d, const string& s) {
   const char* meaning = "Rounded to an integer, clamped; NaN gives 0 (with 64 bits: only the sign bit).";
   constexpr std::pair<const char*, Round> kModes[] = {
       {"rni", Round::nearest}, {"rzi", Round::zero}, {"rmi", Round::down}, {"rpi", Round::up}};
-  for (const auto& [mode, round] : kModes) {
+  for (const auto& [mode_name, rounding] : kModes) {
+    const string mode = mode_name;  // lambdas of clang 14 cannot capture bindings
+    const Round round = rounding;
     for (const char* sat : {"", ".sat"}) {
       const auto row = [&](const char* ftz, uint8_t flags) {
         table.add({string("cvt.") + mode + ftz + sat + "." + d + "." + s, letters,

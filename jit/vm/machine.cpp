@@ -104,7 +104,7 @@ void start(Block& block, Launch& launch, Dim3 index, uint64_t linear, uint32_t r
     warp.registers = arena + i * warp_bytes;
     warp.frame = warp.registers + code.file_bytes;
     warp.frame_initialised = block.frame_flags.get() + i * frame_bytes;
-    std::memcpy(warp.registers, launch.constants.data(), launch.constants.size());
+    std::copy(launch.constants.begin(), launch.constants.end(), warp.registers);  // there may be none
     std::memset(warp.registers + launch.constants.size(), 0xFF, code.file_bytes - launch.constants.size());
     std::memset(warp.frame, 0xAB, frame_bytes);
     const uint32_t lanes = std::min(threads - i * kLanes, kLanes);
