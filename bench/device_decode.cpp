@@ -29,7 +29,7 @@ constexpr Index kSharedBytesPerProcessor = 228 << 10,
 Index blocks_per_processor(const BlockShape& block) {
   return std::clamp<Index>(kSharedBytesPerProcessor / (block.shared_bytes + kSharedBytesReserved), 1,
                            kBlocksPerProcessor);
-}  // resident at once, so that one computes while others wait for memory
+}
 
 Index pages_per_sequence(const DecodeShape& shape) {
   return (shape.cached_tokens + DeviceDecode::kPageTokens - 1) / DeviceDecode::kPageTokens;
