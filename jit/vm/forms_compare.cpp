@@ -172,6 +172,11 @@ void add_spelling(FormTable& table, const string& cmp, const string& type) {
   add_rows<'W', L>(table, "set." + cmp, ftz + ".u32." + type, set<false, 0xFFFFFFFFu>, comparison);
   add_rows<'W', L>(table, "set." + cmp, ftz + ".s32." + type, set<false, 0xFFFFFFFFu>, comparison);
   add_rows<'W', L>(table, "set." + cmp, ftz + ".f32." + type, set<false, 0x3F800000u>, comparison);
+  if constexpr (Ftz && std::is_same_v<T, float>) {  // ptxas also takes .ftz behind the result's type
+    add_rows<'W', L>(table, "set." + cmp, ".u32.ftz." + type, set<false, 0xFFFFFFFFu>, comparison);
+    add_rows<'W', L>(table, "set." + cmp, ".s32.ftz." + type, set<false, 0xFFFFFFFFu>, comparison);
+    add_rows<'W', L>(table, "set." + cmp, ".f32.ftz." + type, set<false, 0x3F800000u>, comparison);
+  }
   if constexpr (std::is_same_v<T, F16> || std::is_same_v<T, BF16>) {
     constexpr uint32_t kOne = std::is_same_v<T, F16> ? 0x3C00u : 0x3F80u;
     const Handler halves = compare_halves<T, C, Ftz>;

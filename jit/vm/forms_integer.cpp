@@ -136,6 +136,10 @@ template <class T>
 T mul24_hi(T a, T b) {
   return static_cast<T>((low24(a) * low24(b)) >> 16);
 }
+template <class T>
+T mad24_hi(T a, T b, T c) {
+  return add(mul24_hi(a, b), c);
+}
 
 template <class T>
 void add_type(FormTable& table, const string& type, char letter) {
@@ -366,6 +370,10 @@ void add_integer_forms(FormTable& table) {
       "Bits 16-47 of a 24-bit product.");
   row("mul24.hi.u32", "Www", lanes<mul24_hi<uint32_t>>(), "integer-arithmetic-instructions-mul24",
       "Bits 16-47 of a 24-bit product.");
+  row("mad24.hi.s32", "Wwww", lanes<mad24_hi<int32_t>>(), "integer-arithmetic-instructions-mad24",
+      "Bits 16-47 of the 24-bit product, plus c.");
+  row("mad24.hi.u32", "Wwww", lanes<mad24_hi<uint32_t>>(), "integer-arithmetic-instructions-mad24",
+      "Bits 16-47 of the 24-bit product, plus c.");
   row("mad24.lo.s32", "Wwww", lanes<mad24_lo<int32_t>>(), "integer-arithmetic-instructions-mad24",
       "24-bit product plus c.");
   row("mad24.lo.u32", "Wwww", lanes<mad24_lo<uint32_t>>(), "integer-arithmetic-instructions-mad24",

@@ -112,11 +112,17 @@ uint32_t bfind(T a) {
   const auto zeros = static_cast<uint32_t>(std::countl_zero(bits));
   return Amount ? zeros : 8 * sizeof(T) - 1 - zeros;
 }
+// A field's position or length. The PTX ISA has 8 bits of it count; the hardware does so for 32-bit types,
+// and takes all 32 bits of the register for 64-bit ones (H100 80GB HBM3, driver 580.159, 2026-11-23).
+template <class T>
+uint32_t field_number(uint32_t value) {
+  return sizeof(T) == 8 ? std::min(value, 256u) : value & 0xFF;
+}
 template <class T>
 T bfe(T a, uint32_t position, uint32_t length) {
   using U = std::make_unsigned_t<T>;
   constexpr uint32_t kBits = 8 * sizeof(T);
-  const uint32_t from = position & 0xFF, count = length & 0xFF;
+  const uint32_t from = field_number<T>(position), count = field_number<T>(length);
   if (count == 0) return 0;
   const bool negative =
       std::is_signed_v<T> && (static_cast<U>(a) >> std::min(from + count - 1, kBits - 1) & 1);
@@ -131,11 +137,28 @@ T bfe(T a, uint32_t position, uint32_t length) {
 template <class T>
 T bfi(T a, T b, uint32_t position, uint32_t length) {
   constexpr uint32_t kBits = 8 * sizeof(T);
-  const uint32_t at = position & 0xFF, count = length & 0xFF;
+  const uint32_t at = field_number<T>(position), count = field_number<T>(length);
   if (at >= kBits || count == 0) return b;
   const T ones = count >= kBits ? static_cast<T>(~T{0}) : static_cast<T>((T{1} << count) - 1);
   const T field = static_cast<T>(ones << at);
   return static_cast<T>((b & ~field) | ((a << at) & field));
+}
+// szext: the low b bits of a, extended by their sign or by zeros.
+template <class T, bool Wrap>
+T szext(T a, uint32_t b) {
+  const uint32_t count = Wrap ? b & 31 : std::min(b, 32u);
+  return bfe<T>(a, 0, count);
+}
+// fns: the position of the n-th set bit of a mask, from `base` upwards or, for negative n, downwards; all
+// ones if there is none. n = 0 asks whether `base` itself is set.
+uint32_t fns(uint32_t mask, uint32_t base, int32_t n) {
+  if (base > 31) return 0xFFFFFFFFu;
+  if (n == 0) return mask >> base & 1 ? base : 0xFFFFFFFFu;
+  const int step = n > 0 ? 1 : -1;
+  int64_t left = n > 0 ? int64_t{n} : -int64_t{n};
+  for (int at = static_cast<int>(base); at >= 0 && at < 32; at += step)
+    if ((mask >> at & 1) && --left == 0) return static_cast<uint32_t>(at);
+  return 0xFFFFFFFFu;
 }
 uint32_t bmsk_clamp(uint32_t a, uint32_t b) {
   const uint32_t at = std::min(a, 32u), count = std::min(b, 32u);
@@ -263,6 +286,17 @@ void add_logic_forms(FormTable& table) {
       "b with a bit field replaced by a's low bits.");
   row("bfi.b64", "Qqqww", lanes<bfi<uint64_t>>(), "integer-arithmetic-instructions-bfi",
       "b with a bit field replaced by a's low bits.");
+  const char* extend = "The low b bits of a, extended by sign or zeros.";
+  row("szext.clamp.u32", "Www", lanes<szext<uint32_t, false>>(), "integer-arithmetic-instructions-szext",
+      extend);
+  row("szext.clamp.s32", "Www", lanes<szext<int32_t, false>>(), "integer-arithmetic-instructions-szext",
+      extend);
+  row("szext.wrap.u32", "Www", lanes<szext<uint32_t, true>>(), "integer-arithmetic-instructions-szext",
+      extend);
+  row("szext.wrap.s32", "Www", lanes<szext<int32_t, true>>(), "integer-arithmetic-instructions-szext",
+      extend);
+  row("fns.b32", "Wwww", scalar_lanes<fns>(), "integer-arithmetic-instructions-fns",
+      "Position of the n-th set bit from a base.");
   row("bmsk.clamp.b32", "Www", lanes<bmsk_clamp>(), "integer-arithmetic-instructions-bmsk",
       "b ones from bit a on.");
   row("bmsk.wrap.b32", "Www", lanes<bmsk_wrap>(), "integer-arithmetic-instructions-bmsk",

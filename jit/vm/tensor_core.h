@@ -20,8 +20,9 @@ struct TensorCoreModel {
   int step = 16;
   int fraction_bits = 25;
   int output_fraction_bits = 23;
-  // Exponent that a zero operand contributes to the search for the largest exponent.
-  int zero_exponent = -126;
+  // Exponent that a zero operand contributes to the search for the largest exponent. So low that it never is:
+  // a zero does not raise the alignment (measured: mma.sync of H100 80GB HBM3, driver 580.159, 2026-11-23).
+  int zero_exponent = -10000;
 };
 
 // Hopper's mma.sync and wgmma for an operand format. fp8 is what wgmma does: 13 fraction bits, 13-bit
