@@ -2,6 +2,7 @@
 #include "jit/nvrtc.h"
 
 #include <cstdlib>
+#include <filesystem>
 #include <stdexcept>
 
 #include "jit/dynamic_library.h"
@@ -63,6 +64,10 @@ class LoadedNvrtc : public Nvrtc {
     int major = 0, minor = 0;
     check(f_.nvrtcVersion(&major, &minor), "version");
     version_ = std::to_string(major) + "." + std::to_string(minor);
+    // NVRTC opens its built-in headers by soname when it compiles, and has no run path: outside the loader's
+    // folders it would miss the file beside itself. One that is open already is found.
+    const std::filesystem::path folder = std::filesystem::path(library_->file()).parent_path();
+    builtins_ = DynamicLibrary::open((folder / ("libnvrtc-builtins.so." + version_)).string());
   }
 
   std::string version() const override { return version_; }
@@ -134,6 +139,7 @@ class LoadedNvrtc : public Nvrtc {
   }
 
   std::unique_ptr<DynamicLibrary> library_;
+  std::unique_ptr<DynamicLibrary> builtins_;  // null: the loader finds it, or nobody does
   Functions f_;
   std::string version_;
 };
