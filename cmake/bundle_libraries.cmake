@@ -1,5 +1,9 @@
 # Copies the shared libraries that PROGRAM loads, but for the C library's own, into PROGRAM's folder.
 get_filename_component(folder ${PROGRAM} DIRECTORY)
+file(GLOB earlier ${folder}/*.so*)  # of an earlier link: found twice otherwise
+if(earlier)
+  file(REMOVE ${earlier})
+endif()
 file(GET_RUNTIME_DEPENDENCIES
   EXECUTABLES ${PROGRAM}
   RESOLVED_DEPENDENCIES_VAR found
