@@ -34,11 +34,11 @@ struct RopeSpec {
   double attention_factor = 0;  // magnitude on cos and sin; 0: as the scaling law says
   double llama3_low_freq_factor = 1.0;
   double llama3_high_freq_factor = 4.0;
-  double rotated_fraction = 1.0;     // proportional (p-RoPE): the share of frequencies that rotate at all
+  double rotated_fraction = 1.0;  // proportional (p-RoPE): the share of frequencies that rotate at all
   std::vector<double> long_factors = {};  // longrope: one a pair
   std::vector<double> short_factors = {};
-  std::vector<int>
-      sections = {};  // M-RoPE: pairs a position axis (time, height, width); empty: one position a token
+  std::vector<int> sections =
+      {};  // M-RoPE: pairs a position axis (time, height, width); empty: one position a token
   bool sections_interleaved = false;  // M-RoPE: axes alternate over pairs instead of lying in blocks
   Format table = Format::f64;  // f64: exact angles; f32: the released code's float32 angle, sine and cosine;
                                // bf16: those rounded to bf16

@@ -21,8 +21,7 @@ TEST(Calibration, ACorrectlyRoundedFunctionIsWithinHalfAnUlp) {
   const auto compiler = nvrtc();
   if (!compiler) GTEST_SKIP() << "NVRTC is not on this machine";
   VmExecutor machine;
-  const std::vector<CalibrationRow> rows =
-      calibrate(machine, *compiler, "rcp.approx.f32", 0, 512, 8388593);
+  const std::vector<CalibrationRow> rows = calibrate(machine, *compiler, "rcp.approx.f32", 0, 512, 8388593);
   ASSERT_EQ(rows.size(), 4u);
   EXPECT_GT(rows[0].inputs, 400u);
   EXPECT_LE(rows[0].worst_relative, 0x1p-24);

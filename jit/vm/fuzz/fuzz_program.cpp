@@ -1,4 +1,5 @@
-// libFuzzer: parses its input as PTX and runs the first kernel of what parses, under every schedule, on small buffers.
+// libFuzzer: parses its input as PTX and runs the first kernel of what parses, under every schedule, on small
+// buffers.
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -14,7 +15,8 @@ namespace {
 
 constexpr uint64_t kBufferBytes = 4096;
 
-// Every 8 bytes of the parameter block are the address of an initialised buffer: most of our kernels take pointers.
+// Every 8 bytes of the parameter block are the address of an initialised buffer: most of our kernels take
+// pointers.
 void run(const Program& program, const std::string& entry, Schedule schedule) {
   Machine machine;
   const std::vector<std::byte> content(kBufferBytes, std::byte{3});
@@ -48,7 +50,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     const Program program = Program::parse(std::string_view(reinterpret_cast<const char*>(data), size));
     const std::vector<std::string> entries = program.entries();
     if (entries.empty() || program.entry(entries.front()).parameter_bytes > 4096) return 0;
-    for (const Schedule schedule : {Schedule::lockstep, Schedule::serial, Schedule::shuffled}) run(program, entries.front(), schedule);
+    for (const Schedule schedule : {Schedule::lockstep, Schedule::serial, Schedule::shuffled})
+      run(program, entries.front(), schedule);
   } catch (const ParseError&) {
   }
   return 0;
