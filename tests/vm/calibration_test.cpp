@@ -3,23 +3,13 @@
 
 #include <gtest/gtest.h>
 
-#include "jit/errors.h"
 #include "jit/vm_executor.h"
 
 namespace attest::conformance {
 namespace {
 
-std::shared_ptr<const Nvrtc> nvrtc() {
-  try {
-    return Nvrtc::open();
-  } catch (const NotAvailable&) {
-    return nullptr;
-  }
-}
-
 TEST(Calibration, ACorrectlyRoundedFunctionIsWithinHalfAnUlp) {
-  const auto compiler = nvrtc();
-  if (!compiler) GTEST_SKIP() << "NVRTC is not on this machine";
+  const auto compiler = Nvrtc::open();
   VmExecutor machine;
   const std::vector<CalibrationRow> rows = calibrate(machine, *compiler, "rcp.approx.f32", 0, 512, 8388593);
   ASSERT_EQ(rows.size(), 4u);
@@ -34,8 +24,7 @@ TEST(Calibration, ACorrectlyRoundedFunctionIsWithinHalfAnUlp) {
 }
 
 TEST(Calibration, FlushedNumbersAreCounted) {
-  const auto compiler = nvrtc();
-  if (!compiler) GTEST_SKIP() << "NVRTC is not on this machine";
+  const auto compiler = Nvrtc::open();
   VmExecutor machine;
   // 2^x of -127 and below is subnormal: .ftz gives zero.
   const std::vector<CalibrationRow> rows =
@@ -47,8 +36,7 @@ TEST(Calibration, FlushedNumbersAreCounted) {
 }
 
 TEST(Calibration, RefusesAnUnknownFunction) {
-  const auto compiler = nvrtc();
-  if (!compiler) GTEST_SKIP() << "NVRTC is not on this machine";
+  const auto compiler = Nvrtc::open();
   VmExecutor machine;
   EXPECT_THROW(calibrate(machine, *compiler, "ex3.approx.f32", 0, 1, 1), std::invalid_argument);
 }

@@ -41,7 +41,7 @@ std::set<std::string> known_differences() {
 
 TEST(Records, TheVirtualMachineGivesTheDevicesBits) {
   const std::vector<fs::path> files = record_files();
-  if (files.empty()) GTEST_SKIP() << "no device has been recorded";
+  ASSERT_FALSE(files.empty());
   const std::set<std::string> known = known_differences();
   for (const fs::path& path : files) {
     VmExecutor machine;
