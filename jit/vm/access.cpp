@@ -204,8 +204,7 @@ uint32_t outside(const LaneAddresses& addresses, uint32_t mask, uint32_t bytes, 
   return bad;
 }
 
-// --- global and constant memory
-// -------------------------------------------------------------------------------------------
+// --- global and constant memory ---
 
 // Everything that can be wrong about lanes that all name `buffer`.
 void check_buffer(const Warp& warp, const Instruction& instruction, const Buffer& buffer, bool constant,
@@ -309,8 +308,7 @@ void resolve_buffers(Warp& warp, const Instruction& instruction, LaneAddresses& 
   resolve_buffers_slowly(warp, instruction, addresses, mask, bytes, touch, constant, out);
 }
 
-// --- the block's shared memory
-// --------------------------------------------------------------------------------------------
+// --- the block's shared memory ---
 
 void resolve_shared(Warp& warp, const Instruction& instruction, LaneAddresses& addresses, uint32_t mask,
                     uint32_t bytes, Touch touch, Resolved& out) {
@@ -377,8 +375,7 @@ void resolve_shared(Warp& warp, const Instruction& instruction, LaneAddresses& a
   }
 }
 
-// --- a lane's own memory: .local variables and call parameters
-// --------------------------------------------------------------
+// --- a lane's own memory: .local variables and call parameters ---
 
 void resolve_local(Warp& warp, const Instruction& instruction, const LaneAddresses& addresses, uint32_t mask,
                    uint32_t bytes, Touch touch, Resolved& out) {
@@ -411,8 +408,7 @@ void resolve_local(Warp& warp, const Instruction& instruction, const LaneAddress
   out.together = out.consecutive = out.same = false;
 }
 
-// --- the kernel's parameters
-// ----------------------------------------------------------------------------------------------
+// --- the kernel's parameters ---
 
 void resolve_param(Warp& warp, const Instruction& instruction, const LaneAddresses& addresses, uint32_t mask,
                    uint32_t bytes, Touch touch, Resolved& out) {
@@ -436,8 +432,7 @@ void resolve_param(Warp& warp, const Instruction& instruction, const LaneAddress
   out.together = out.consecutive = out.same = false;
 }
 
-// --- dispatch
-// -------------------------------------------------------------------------------------------------------------
+// --- dispatch ---
 
 void resolve_unobserved(Warp& warp, const Instruction& instruction, Space space, LaneAddresses& addresses,
                         uint32_t lanes, uint32_t bytes, Touch touch, Resolved& out) {

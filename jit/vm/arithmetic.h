@@ -31,8 +31,7 @@ inline double flush(double value) {
 inline float saturate(float value) { return value > 0.0f ? (value < 1.0f ? value : 1.0f) : 0.0f; }
 inline double saturate(double value) { return value > 0.0 ? (value < 1.0 ? value : 1.0) : 0.0; }
 
-// --- 16-bit formats
-// -------------------------------------------------------------------------------------------------------
+// --- 16-bit formats ---
 
 inline float widen(BF16 value) { return std::bit_cast<float>(uint32_t{value.bits} << 16); }
 inline float widen(F16 value) {
@@ -108,8 +107,7 @@ H round_half(float value) {
     return round_bf16(value);
 }
 
-// --- rounding modes other than nearest
-// ------------------------------------------------------------------------------------
+// --- rounding modes other than nearest ---
 
 // Sets the host's rounding mode for one handler call (32 lanes); .rn forms never come here.
 class RoundingScope {

@@ -13,6 +13,11 @@
 
 namespace attest::vm {
 
+// A row number with this bit counts from the constant part, whose place is not known until all of it is.
+constexpr uint32_t kConstantTag = 0x80000000u;
+
+constexpr uint64_t align_up(uint64_t value, uint64_t align) { return (value + align - 1) / align * align; }
+
 enum class Width : uint8_t { none = 0, predicate = 1, w32 = 2, w64 = 3 };
 inline uint32_t row_bytes(Width width) { return width == Width::w64 ? 256 : width == Width::w32 ? 128 : 4; }
 

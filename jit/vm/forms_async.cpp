@@ -77,8 +77,7 @@ void with_mask(Warp& warp, uint32_t lanes, F f) {
   warp.mask = mask;
 }
 
-// --- cp.async
-// -----------------------------------------------------------------------------------------------------
+// --- cp.async ---
 
 // Instruction::variant of cp.async.
 constexpr uint8_t kWideSource = 1, kSourceSize = 2;
@@ -283,8 +282,7 @@ void decode_wait_group(Decoder& decoder, const syntax::Instruction& in, Instruct
   out.immediate = static_cast<int64_t>(in.operands[0].bits);
 }
 
-// --- mbarrier
-// -----------------------------------------------------------------------------------------------------
+// --- mbarrier ---
 
 // The opaque 64 bits: expected and pending arrivals (20 bits each), bytes still to come (22 bits, signed),
 // the phase's parity, and a bit that a living barrier has.

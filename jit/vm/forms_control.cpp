@@ -101,8 +101,7 @@ void decode_branch_indexed(Decoder& decoder, const syntax::Instruction& in, Inst
   }
 }
 
-// --- calls
-// ----------------------------------------------------------------------------------------------------------------
+// --- calls ---
 
 uint64_t lane_value(const Warp& warp, uint32_t lane, const Place& place) {
   if (place.predicate) return warp.predicate(place.at) >> lane & 1;

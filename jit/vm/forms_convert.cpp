@@ -32,8 +32,7 @@ constexpr char letter(bool target) {
   return target ? result : source;
 }
 
-// --- integer to integer
-// -----------------------------------------------------------------------------------------------------
+// --- integer to integer ---
 
 template <class D, class S>
 Extended<D> truncate(S a) {
@@ -65,8 +64,7 @@ void add_int_to(FormTable& table, const string& d) {
   add_int<D, int64_t>(table, d, "s64");
 }
 
-// --- float to integer
-// -------------------------------------------------------------------------------------------------------
+// --- float to integer ---
 
 template <class S>
 double exact(S a) {
@@ -145,8 +143,7 @@ void add_float_to_ints(FormTable& table, const string& s) {
   add_to_int<int64_t, S>(table, "s64", s);
 }
 
-// --- integer to float
-// -------------------------------------------------------------------------------------------------------
+// --- integer to float ---
 
 template <class D, class S, bool Dir>
 D int_to_float(S a) {
@@ -205,8 +202,7 @@ void add_from_int(FormTable& table, const string& s) {
   half.template operator()<BF16>("bf16");
 }
 
-// --- float to float
-// ---------------------------------------------------------------------------------------------------------
+// --- float to float ---
 
 template <class D>
 D sat_of(D value) {
@@ -347,8 +343,7 @@ D half_to_half(S a) {
   return to_half<D, S, M, false, false, false, false>(a);
 }
 
-// --- pairs
-// --------------------------------------------------------------------------------------------------------------------
+// --- pairs ---
 
 // d = {a, b} with a in the upper half.
 template <class H, Round M, bool Relu, bool Finite>

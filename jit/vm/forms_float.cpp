@@ -232,8 +232,7 @@ T with_sign(T sign, T magnitude) {
   return std::copysign(magnitude, sign);
 }
 
-// --- approximations
-// -------------------------------------------------------------------------------------------------------
+// --- approximations ---
 
 // div.approx: a * (1 / b); for 2^126 < |b| < 2^128 the reciprocal is a subnormal that the hardware flushes.
 template <bool Ftz>

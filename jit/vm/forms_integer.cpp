@@ -180,8 +180,8 @@ void add_wide(FormTable& table, const string& type, char letter, char wide) {
              "integer-arithmetic-instructions-mad", "Full a * b, plus c of twice the width."});
 }
 
-// --- the carry chain: add.cc, addc, sub.cc, subc, mad.cc, madc
-// -------------------------------------------------------------- The condition code is a hidden predicate;
+// --- the carry chain: add.cc, addc, sub.cc, subc, mad.cc, madc ---
+// The condition code is a hidden predicate;
 // the decoder gives it the row named %cc.
 
 constexpr uint8_t kReads = 1, kWrites = 2;
@@ -255,8 +255,7 @@ void add_chain(FormTable& table, const string& type) {
              decode_chain<kReads | kWrites, L, true>});
 }
 
-// --- dot products and SIMD video
-// ----------------------------------------------------------------------------------------------
+// --- dot products and SIMD video ---
 
 template <class A>
 int64_t byte_of(uint32_t value, int i) {

@@ -15,8 +15,7 @@
 namespace attest::vm {
 namespace {
 
-// --- mma.sync
-// -----------------------------------------------------------------------------------------------------
+// --- mma.sync ---
 
 enum class Accumulator : uint8_t { f32, f16, s32, f64 };
 
@@ -303,8 +302,7 @@ void decode_multiply(Decoder& decoder, const syntax::Instruction& in, Instructio
   out.list = decoder.list(rows);
 }
 
-// --- ldmatrix, stmatrix, movmatrix
-// --------------------------------------------------------------------------------
+// --- ldmatrix, stmatrix, movmatrix ---
 
 constexpr uint32_t kRowBytes = 16;  // 8 elements of 16 bits
 

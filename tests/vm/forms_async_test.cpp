@@ -183,8 +183,7 @@ TEST(CpAsync, TheNextStageMustNotStartWhileOthersRead) {
   EXPECT_TRUE(found);
 }
 
-// --- mbarrier
-// -----------------------------------------------------------------------------------------------------
+// --- mbarrier ---
 
 const std::string kInit64 =
     "setp.ne.u32 %p1, %t, 0; @%p1 bra $made; mbarrier.init.shared.b64 [%bar], 64; $made: bar.sync 0; ";
@@ -295,8 +294,7 @@ TEST(Mbarrier, MisuseTraps) {
       Rule::budget);
 }
 
-// --- cp.async.mbarrier.arrive
-// -------------------------------------------------------------------------------------
+// --- cp.async.mbarrier.arrive ---
 
 TEST(CpAsyncArrival, HandsACopyToAnotherWarp) {
   const std::string init =

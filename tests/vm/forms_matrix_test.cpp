@@ -277,8 +277,7 @@ TEST(MoveMatrix, Transposes) {
       EXPECT_EQ(half_at(results, 0, r, c, false), half_at(slots, 0, c, r, false));
 }
 
-// --- guards
-// -------------------------------------------------------------------------------------------------------
+// --- guards ---
 
 void run_text(const std::string& body) {
   const std::string text =
