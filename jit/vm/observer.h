@@ -67,6 +67,45 @@ struct WarpSyncEvent {
   bool orders_memory;  // bar.warp.sync does; the others only line lanes up
 };
 
+// An asynchronous operation (a bulk copy, a wgmma) is an actor of its own: what it touches is ordered after
+// its start, and before whoever learns of its end. Actors have numbers that a launch gives out once, from 1
+// on.
+struct AsyncBeginEvent {
+  const Site& site;  // who started it
+  uint64_t actor;
+};
+
+// A range of bytes that an actor touches. Addresses are as in AccessEvent. `async_proxy`: through the async
+// proxy, which does not see generic accesses without a fence.proxy.async between.
+struct AsyncAccessEvent {
+  const Site& site;
+  uint64_t actor;
+  Space space;
+  Touch touch;
+  uint64_t address;
+  uint64_t bytes;
+  bool async_proxy = true;
+};
+
+// The actor has touched what it will touch (`reads_only`: read what it will read). Who learns of it: the
+// lanes of `site` (wait_group), or with `barrier` everybody who acquires from the mbarrier at `address` in
+// shared memory.
+struct AsyncEndEvent {
+  const Site& site;
+  uint64_t actor;
+  bool reads_only = false;
+  bool barrier = false;
+  uint64_t address = 0;  // of the mbarrier, as in AccessEvent
+};
+
+// barrier.cluster: lanes arrive (arrive) or got through (wait). `orders` is false for .relaxed arrivals.
+struct ClusterBarrierEvent {
+  const Site& site;
+  uint64_t cluster;  // number of the cluster
+  uint64_t phase;    // that the lanes arrived at or waited for
+  bool orders;
+};
+
 // With host_threads > 1 the hooks are called from several threads at once (never for the same block).
 class Observer {
  public:
@@ -81,6 +120,12 @@ class Observer {
   virtual void barrier_release(Dim3 /*block*/, uint64_t /*number*/, uint32_t /*barrier*/) {}
   virtual void fence(const FenceEvent&) {}
   virtual void warp_sync(const WarpSyncEvent&) {}
+  virtual void async_begin(const AsyncBeginEvent&) {}
+  virtual void async_access(const AsyncAccessEvent&) {}
+  virtual void async_end(const AsyncEndEvent&) {}
+  virtual void proxy_fence(const Site&) {}  // fence.proxy.async, of whatever spaces
+  virtual void cluster_arrive(const ClusterBarrierEvent&) {}
+  virtual void cluster_wait(const ClusterBarrierEvent&) {}
 };
 
 }  // namespace attest::vm

@@ -110,6 +110,7 @@ struct Launch {
   std::atomic<uint64_t> lane_instructions{0};
   std::atomic<uint64_t> warp_instructions{0};
   std::atomic<bool> cancelled{false};
+  std::atomic<uint64_t> actors{0};  // asynchronous operations started so far; observer.h
 };
 
 inline bool observed(const Warp& warp) { return !warp.launch->observers.empty(); }
