@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <fstream>
 #include <memory>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -32,9 +33,8 @@ std::string raw_values(const std::vector<T>& values) {
 
 inline std::shared_ptr<const MappedFile> file_of(const std::string& bytes,
                                                  const std::string& name = "test.bin") {
-  std::vector<std::byte> copy(bytes.size());
-  std::memcpy(copy.data(), bytes.data(), bytes.size());
-  return MappedFile::in_memory(name, std::move(copy));
+  const auto view = std::as_bytes(std::span(bytes));
+  return MappedFile::in_memory(name, std::vector<std::byte>(view.begin(), view.end()));
 }
 
 // The sentence of the CheckpointError that `action` throws; fails the test when it throws none.
