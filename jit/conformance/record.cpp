@@ -106,7 +106,8 @@ Report replay(const Record& record, Target& actual) {
   // Forms of equal thread counts go to the target together.
   std::map<std::uint64_t, std::vector<const RecordedForm*>> by_threads;
   for (const RecordedForm& form : record.forms) by_threads[form.threads].push_back(&form);
-  for (const auto& [threads, recorded] : by_threads) {
+  for (const auto& [threads, of_threads] : by_threads) {
+    const std::vector<const RecordedForm*>& recorded = of_threads;  // clang 14 cannot capture a binding
     std::vector<Form> forms;
     for (const RecordedForm* form : recorded) {
       forms.push_back(find(table, form->text, "record"));
