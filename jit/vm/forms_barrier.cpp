@@ -217,7 +217,7 @@ void decode_fence(Decoder& decoder, const syntax::Instruction& in, Instruction& 
 }  // namespace
 
 bool settle_barrier(Warp& warp) {
-  if (!(warp.at_barrier & ~warp.counted) || warp.runnable()) return false;
+  if (!(warp.at_barrier & ~warp.counted) || warp.runnable() || warp.at_dependency) return false;
   const uint32_t first = static_cast<uint32_t>(std::countr_zero(warp.at_barrier & ~warp.counted));
   const Instruction& instruction = lane_instruction(warp, first);
   uint32_t together = 0;
@@ -254,7 +254,7 @@ bool retry_barriers(Block& block) {
 std::string who_waits(const Block& block) {
   std::string text;
   for (const Warp& warp : block.warps) {
-    for (uint32_t left = warp.at_barrier | warp.at_collective; left;) {
+    for (uint32_t left = warp.at_barrier | warp.at_collective | warp.at_cluster; left;) {
       const auto lane = static_cast<uint32_t>(std::countr_zero(left));
       uint32_t same = 0;
       for (uint32_t rest = left; rest; rest &= rest - 1)
@@ -269,6 +269,8 @@ std::string who_waits(const Block& block) {
         text += " (" + std::to_string(barrier.arrived) + " of " +
                 std::to_string(barrier.counted ? barrier.expected : living_threads(block)) +
                 " threads arrived)";
+      } else if (warp.at_cluster >> lane & 1) {
+        text += " (" + cluster_arrivals(block) + ")";
       } else {
         text += " for lanes " + lane_list(warp.lane_wait[lane]);
       }

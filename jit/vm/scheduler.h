@@ -16,7 +16,8 @@ struct Cluster {
   uint64_t passes = 0;
 };
 
-// Gives every warp of the cluster a turn (shuffled: a few random turns). False when all lanes have exited.
+// Gives every warp of the cluster a turn (shuffled: a few random turns). False when all lanes have
+// exited, or when nobody can go on before the primary grid has ended (griddepcontrol.wait).
 // Throws Trap: what the kernel does wrong, a deadlock, a spent budget.
 bool advance(Cluster& cluster);
 
