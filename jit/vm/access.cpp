@@ -559,6 +559,7 @@ void lane_addresses(const Warp& warp, const Instruction& instruction, LaneAddres
 void resolve(Warp& warp, const Instruction& instruction, LaneAddresses& addresses, uint32_t bytes,
              Touch touch, Resolved& out) {
   out.addresses = &addresses;
+  if (touch != Touch::load) warp.block->progress = true;
   const Space space = instruction.memory.space;
   if (space == Space::generic)
     resolve_generic(warp, instruction, addresses, bytes, touch, out);

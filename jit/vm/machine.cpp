@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "jit/vm/barrier.h"
+#include "jit/vm/livelock.h"
 #include "jit/vm/observer.h"
 #include "jit/vm/program_data.h"
 #include "jit/vm/scheduler.h"
@@ -145,9 +146,9 @@ void start(Cluster& cluster, Launch& launch, uint64_t number) {
   }
 }
 
-// One host thread: clusters one after another; several at once when shuffled, or when one seems to wait for
-// others.
-void work(Launch& launch, std::atomic<uint64_t>& next, uint64_t clusters) {
+// One host thread, `alone` or one of several: clusters one after another; several at once when shuffled, or
+// when one seems to wait for others.
+void work(Launch& launch, std::atomic<uint64_t>& next, uint64_t clusters, bool alone) {
   std::vector<std::unique_ptr<Cluster>> resident, spare;
   const bool shuffled = launch.options->schedule == Schedule::shuffled;
   const auto admit = [&] {
@@ -167,6 +168,7 @@ void work(Launch& launch, std::atomic<uint64_t>& next, uint64_t clusters) {
   uint64_t random = launch.options->seed ^ 0x5851F42D4C957F2Du;
   uint64_t patience = kPatience;
   uint64_t turns = 0;
+  LivelockWatch watch;
   for (;;) {
     const size_t wanted = shuffled ? kShuffledTogether : 1;
     while (resident.size() < wanted && admit()) {
@@ -183,10 +185,13 @@ void work(Launch& launch, std::atomic<uint64_t>& next, uint64_t clusters) {
       spare.push_back(std::move(resident[i]));
       resident.erase(resident.begin() + static_cast<std::ptrdiff_t>(i));
       patience = kPatience;
+      watch.disturb();
     } else if (!shuffled && cluster.passes >= patience) {
       patience += kPatience;
-      admit();
+      if (admit()) watch.disturb();
     }
+    const bool complete = next.load(std::memory_order_relaxed) >= clusters;
+    if (living && alone && complete && !shuffled && i + 1 == resident.size()) watch.round(resident);
   }
 }
 
@@ -293,7 +298,7 @@ LaunchStatistics Machine::launch(const Program& program, std::string_view entry,
   std::atomic<uint64_t> next{0};
   const uint64_t threads = std::min<uint64_t>(static_cast<uint64_t>(options.host_threads), clusters);
   if (threads <= 1) {
-    work(launch, next, clusters);
+    work(launch, next, clusters, true);
   } else {
     std::mutex mutex;
     std::exception_ptr first;
@@ -301,7 +306,7 @@ LaunchStatistics Machine::launch(const Program& program, std::string_view entry,
     for (uint64_t i = 0; i < threads; ++i) {
       pool.emplace_back([&] {
         try {
-          work(launch, next, clusters);
+          work(launch, next, clusters, false);
         } catch (...) {  // handed to the caller below: the first one wins
           launch.cancelled = true;
           const std::lock_guard lock(mutex);

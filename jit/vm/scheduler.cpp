@@ -151,19 +151,6 @@ bool release_waiting(Block& block) {
   return retry_cluster_barrier(block) || any;
 }
 
-// Everybody who waits, block by block where there are several.
-std::string who_waits(const Cluster& cluster) {
-  if (cluster.blocks.size() == 1) return who_waits(*cluster.blocks[0]);
-  std::string text;
-  for (const std::unique_ptr<Block>& block : cluster.blocks) {
-    const std::string waiting = who_waits(*block);
-    if (waiting.empty()) continue;
-    text += (text.empty() ? "" : "; ") + std::string("in the block of rank ") + std::to_string(block->rank) +
-            ": " + waiting;
-  }
-  return text;
-}
-
 [[noreturn]] void deadlock(const Cluster& cluster) {
   for (const std::unique_ptr<Block>& block : cluster.blocks) {
     for (const Warp& warp : block->warps) {
@@ -222,6 +209,35 @@ bool pass_shuffled(Block& block) {
 }
 
 }  // namespace
+
+std::string who_waits(const Cluster& cluster) {
+  if (cluster.blocks.size() == 1) return who_waits(*cluster.blocks[0]);
+  std::string text;
+  for (const std::unique_ptr<Block>& block : cluster.blocks) {
+    const std::string waiting = who_waits(*block);
+    if (waiting.empty()) continue;
+    text += (text.empty() ? "" : "; ") + std::string("in the block of rank ") + std::to_string(block->rank) +
+            ": " + waiting;
+  }
+  return text;
+}
+
+uint32_t next_pc(const Warp& warp) {
+  const uint32_t runnable = warp.runnable(), starved = warp.starved & runnable;
+  const uint32_t candidates = starved ? starved : runnable;
+  if (warp.launch->options->schedule == Schedule::serial) return warp.lane_pc[std::countr_zero(candidates)];
+  uint32_t lowest = kNever;
+  for (uint32_t rest = candidates; rest; rest &= rest - 1)
+    lowest = std::min(lowest, warp.lane_pc[std::countr_zero(rest)]);
+  return lowest;
+}
+
+void step(Warp& warp) {
+  if (warp.launch->options->schedule == Schedule::serial)
+    turn_serial(warp, 1);
+  else
+    turn_lockstep(warp, 1);
+}
 
 bool advance(Cluster& cluster) {
   bool any = false, living = false;

@@ -104,7 +104,8 @@ struct Block {
   uint64_t ticks = 0;   // warp-instructions of this block so far
   std::shared_ptr<CopiesInFlight>
       copies;             // asynchronous ones, per warp (forms_async.cpp); null while there are none
-  bool progress = false;  // something happened that may let a waiting warp go on
+  bool progress = false;  // something happened that may let a waiting or spinning warp go on: memory, a
+                          // barrier, an asynchronous operation or a lane's life changed (livelock.h)
 };
 
 struct Launch {
