@@ -308,71 +308,95 @@ void resolve_buffers(Warp& warp, const Instruction& instruction, LaneAddresses& 
   resolve_buffers_slowly(warp, instruction, addresses, mask, bytes, touch, constant, out);
 }
 
-// --- the block's shared memory ---
+// --- shared memory, of the block itself or of another one of its cluster ---
 
-void resolve_shared(Warp& warp, const Instruction& instruction, LaneAddresses& addresses, uint32_t mask,
-                    uint32_t bytes, Touch touch, Resolved& out) {
+// `addresses` are offsets into the block's shared memory.
+void resolve_shared_of(const Block& block, Warp& warp, const Instruction& instruction,
+                       LaneAddresses& addresses, uint32_t mask, uint32_t bytes, Touch touch, Resolved& out) {
   const Explain explain(warp, instruction, bytes, touch);
-  if (mask != kAllLanes) fill_idle(addresses, mask);
-  const Block* block = warp.block;
-  // (rank + 1) << 24 | offset names the shared memory of a block of the cluster.
-  const uint64_t tag = addresses.at[std::countr_zero(mask)] >> kSharedRankShift;
-  if (tag) {
-    const uint32_t all = mask;
-    uint32_t same = 0;
-    for (uint32_t rest = mask; rest; rest &= rest - 1) {
-      const auto lane = static_cast<uint32_t>(std::countr_zero(rest));
-      if (addresses.at[lane] >> kSharedRankShift == tag) same |= 1u << lane;
-    }
-    if (block->cluster && tag - 1 < block->cluster->size()) {
-      if (same != all) {  // several blocks: one by one
-        Resolved part;
-        for (uint32_t left = all; left;) {
-          const uint64_t each = addresses.at[std::countr_zero(left)] >> kSharedRankShift;
-          uint32_t lanes = 0;
-          for (uint32_t rest = left; rest; rest &= rest - 1) {
-            const auto lane = static_cast<uint32_t>(std::countr_zero(rest));
-            if (addresses.at[lane] >> kSharedRankShift == each) lanes |= 1u << lane;
-          }
-          LaneAddresses copy = addresses;
-          part.addresses = &copy;
-          resolve_shared(warp, instruction, copy, lanes, bytes, touch, part);
-          for (uint32_t rest = lanes; rest; rest &= rest - 1) {
-            const auto lane = static_cast<uint32_t>(std::countr_zero(rest));
-            out.lane[lane] = part.of(lane);
-          }
-          left &= ~lanes;
-        }
-        out.together = out.consecutive = out.same = false;
-        return;
-      }
-      block = (*block->cluster)[tag - 1];
-      const uint64_t base = tag << kSharedRankShift;
-      for (uint64_t& address : addresses.at) address -= base;
-    }
-  }
+  const auto place = [&](uint64_t address) {
+    const std::string whose =
+        &block == warp.block ? "" : " of the cluster's block of rank " + std::to_string(block.rank);
+    return "shared memory" + whose + " offset " + std::to_string(static_cast<int64_t>(address));
+  };
   const Extent range = extent(addresses);
-  if (range.high >= block->shared_bytes || bytes > block->shared_bytes - range.high) {
-    const uint32_t bad = outside(addresses, mask, bytes, 0, block->shared_bytes);
-    explain.fail(Rule::out_of_bounds, bad,
-                 "shared memory offset " +
-                     std::to_string(static_cast<int64_t>(addresses.at[std::countr_zero(bad)])) +
-                     ", which ends at " + std::to_string(block->shared_bytes));
+  if (range.high >= block.shared_bytes || bytes > block.shared_bytes - range.high) {
+    const uint32_t bad = outside(addresses, mask, bytes, 0, block.shared_bytes);
+    explain.fail(
+        Rule::out_of_bounds, bad,
+        place(addresses.at[std::countr_zero(bad)]) + ", which ends at " + std::to_string(block.shared_bytes));
   }
-  const Region region{block->shared.get(), block->shared_initialised.get(), 0, block->shared_bytes};
+  const Region region{block.shared.get(), block.shared_initialised.get(), 0, block.shared_bytes};
   uint32_t unwritten = 0;
   if (!settle(region, addresses, mask, bytes, touch, range, out, unwritten)) {
     const uint32_t bad = misaligned_lanes(addresses, mask, bytes);
-    explain.fail(Rule::misaligned, bad,
-                 "shared memory offset " + std::to_string(addresses.at[std::countr_zero(bad)]) +
-                     ", which is not aligned to " + std::to_string(bytes));
+    explain.fail(
+        Rule::misaligned, bad,
+        place(addresses.at[std::countr_zero(bad)]) + ", which is not aligned to " + std::to_string(bytes));
   }
   if (unwritten && warp.launch->options->check_memory) {
     const uint64_t address = addresses.at[std::countr_zero(unwritten)];
     explain.fail(Rule::uninitialised, unwritten,
-                 "shared memory offset " + std::to_string(address) + ": byte " +
-                     std::to_string(first_unwritten(region, address, bytes)) + " was never written");
+                 place(address) + ": byte " + std::to_string(first_unwritten(region, address, bytes)) +
+                     " was never written");
   }
+}
+
+// Another block's shared memory exists from the block's first instruction to its last (CUDA programming
+// guide, distributed shared memory), and only .shared::cluster and generic addresses reach it.
+void check_remote(const Block& remote, const Warp& warp, const Instruction& instruction, uint32_t lanes,
+                  uint32_t bytes, Touch touch) {
+  const Explain explain(warp, instruction, bytes, touch);
+  const std::string whose = "shared memory of the cluster's block of rank " + std::to_string(remote.rank);
+  if (instruction.memory.space == Space::shared && !instruction.memory.shared_cluster)
+    explain.fail(Rule::wrong_space, lanes,
+                 whose + "; .shared means .shared::cta, another block's memory needs .shared::cluster");
+  if (remote.ticks == 0)
+    explain.fail(Rule::use_after_free, lanes,
+                 whose + ", which has not begun: a cluster barrier must come first");
+  if (std::none_of(remote.warps.begin(), remote.warps.end(), [](const Warp& each) { return each.living; }))
+    explain.fail(Rule::use_after_free, lanes,
+                 whose + ", which has ended: a cluster barrier must keep it until the last access");
+}
+
+// (rank + 1) << 24 | offset names the shared memory of a block of the cluster, plain offsets the own one.
+void resolve_shared(Warp& warp, const Instruction& instruction, LaneAddresses& addresses, uint32_t mask,
+                    uint32_t bytes, Touch touch, Resolved& out) {
+  if (mask != kAllLanes) fill_idle(addresses, mask);
+  const std::vector<Block*>& cluster = *warp.block->cluster;
+  const auto tag_of = [&](uint32_t lane) { return addresses.at[lane] >> kSharedRankShift; };
+  uint64_t tags = 0;
+  for (uint32_t lane = 0; lane < kLanes; ++lane) tags |= tag_of(lane);
+  if (tags == 0) return resolve_shared_of(*warp.block, warp, instruction, addresses, mask, bytes, touch, out);
+  bool first = true;
+  for (uint32_t left = mask; left;) {  // block by block
+    const uint64_t tag = tag_of(static_cast<uint32_t>(std::countr_zero(left)));
+    uint32_t lanes = 0;
+    for (uint32_t rest = left; rest; rest &= rest - 1)
+      if (tag_of(static_cast<uint32_t>(std::countr_zero(rest))) == tag) lanes |= rest & (0u - rest);
+    // What names no block of the cluster is an offset past the end.
+    const bool named = tag != 0 && tag - 1 < cluster.size();
+    const Block& block = named ? *cluster[tag - 1] : *warp.block;
+    if (&block != warp.block) check_remote(block, warp, instruction, lanes, bytes, touch);
+    LaneAddresses part = addresses;
+    if (lanes != kAllLanes) fill_idle(part, lanes);
+    if (named)
+      for (uint64_t& address : part.at) address -= tag << kSharedRankShift;
+    if (first && lanes == mask) {
+      addresses = part;
+      return resolve_shared_of(block, warp, instruction, addresses, mask, bytes, touch, out);
+    }
+    first = false;
+    Resolved some;
+    some.addresses = &part;
+    resolve_shared_of(block, warp, instruction, part, lanes, bytes, touch, some);
+    for (uint32_t rest = lanes; rest; rest &= rest - 1) {
+      const auto lane = static_cast<uint32_t>(std::countr_zero(rest));
+      out.lane[lane] = some.of(lane);
+    }
+    left &= ~lanes;
+  }
+  out.together = out.consecutive = out.same = false;
 }
 
 // --- a lane's own memory: .local variables and call parameters ---
@@ -535,6 +559,7 @@ void lane_addresses(const Warp& warp, const Instruction& instruction, LaneAddres
 void resolve(Warp& warp, const Instruction& instruction, LaneAddresses& addresses, uint32_t bytes,
              Touch touch, Resolved& out) {
   out.addresses = &addresses;
+  if (touch != Touch::load) warp.block->progress = true;
   const Space space = instruction.memory.space;
   if (space == Space::generic)
     resolve_generic(warp, instruction, addresses, bytes, touch, out);

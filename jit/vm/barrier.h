@@ -18,6 +18,16 @@ bool settle_barrier(Warp& warp);
 // Completes barriers that wait only for lanes which have exited meanwhile. True if any completed.
 bool retry_barriers(Block& block);
 
+// The same for barrier.cluster: .aligned ones whose warp is there, and a phase whose other threads have
+// exited.
+bool settle_cluster_barrier(Warp& warp);
+bool retry_cluster_barrier(Block& block);
+// "2 of 64 threads of the cluster arrived".
+std::string cluster_arrivals(const Block& block);
+
+// Lets the lanes at griddepcontrol.wait go on.
+void release_dependency(Block& block);
+
 // "warp 0 lanes 0-31 wait at `bar.sync 1, 64;` (line 12): 32 of 64 threads arrived; ..." for everything that
 // waits.
 std::string who_waits(const Block& block);

@@ -201,6 +201,7 @@ void finish(Warp& warp, uint32_t lanes, size_t end, Due due) {
     });
     if (done == 0) continue;
     entry.lanes &= ~done;
+    warp.block->progress = true;
     if (entry.arrival) {
       arrive_pending(warp, entry, done);
       continue;
@@ -223,6 +224,7 @@ void finish(Warp& warp, uint32_t lanes, size_t end, Due due) {
 void commit_group(Warp& warp, const Instruction&) {
   WarpCopies& copies = copies_of(*warp.block).warps[warp.index];
   each_lane(warp.mask, [&](uint32_t lane) { ++copies.commits[lane]; });
+  warp.block->progress = true;
 }
 
 // cp.async.wait_group n;  all but the n youngest committed groups are there.

@@ -161,13 +161,12 @@ void sync(Warp& warp, const Instruction& instruction) {
   }
 }
 
-// bar{.cta}.arrive a, b;
+// bar{.cta}.arrive a, b;  Waits for no other warp, but for the living lanes of its own: a warp arrives as a
+// whole, aligned or not.
 void arrive_only(Warp& warp, const Instruction& instruction) {
   const uint32_t number = barrier_number(warp, instruction);
-  if (warp.mask != warp.living && (instruction.variant & kAligned))
-    return wait_for_warp(warp, instruction, warp.mask, number);
-  arrive(warp, instruction, warp.mask, number,
-         warp.mask == warp.living ? kLanes : static_cast<uint32_t>(std::popcount(warp.mask)));
+  if (warp.mask != warp.living) return wait_for_warp(warp, instruction, warp.mask, number);
+  arrive(warp, instruction, warp.mask, number, kLanes);
   complete(*warp.block, number);
 }
 
@@ -217,20 +216,29 @@ void decode_fence(Decoder& decoder, const syntax::Instruction& in, Instruction& 
 }  // namespace
 
 bool settle_barrier(Warp& warp) {
-  if (!(warp.at_barrier & ~warp.counted) || warp.runnable()) return false;
+  if (!(warp.at_barrier & ~warp.counted) || warp.runnable() || warp.at_dependency) return false;
   const uint32_t first = static_cast<uint32_t>(std::countr_zero(warp.at_barrier & ~warp.counted));
   const Instruction& instruction = lane_instruction(warp, first);
+  // At the same instruction, or at the same unaligned one elsewhere.
+  const bool anywhere = !(instruction.variant & kAligned);
   uint32_t together = 0;
-  for (uint32_t rest = warp.at_barrier; rest; rest &= rest - 1)
-    if (warp.lane_pc[std::countr_zero(rest)] == warp.lane_pc[first]) together |= rest & (0u - rest);
+  for (uint32_t rest = warp.at_barrier; rest; rest &= rest - 1) {
+    const auto lane = static_cast<uint32_t>(std::countr_zero(rest));
+    const Instruction& other = lane_instruction(warp, lane);
+    if (warp.lane_pc[lane] == warp.lane_pc[first] ||
+        (anywhere && other.run == instruction.run && other.variant == instruction.variant &&
+         warp.lane_wait[lane] == warp.lane_wait[first]))
+      together |= 1u << lane;
+  }
   if (together != warp.living) {
     const uint32_t others = warp.living & ~together;
     const auto other = static_cast<uint32_t>(std::countr_zero(others));
     const Instruction& elsewhere = lane_instruction(warp, other);
     warp.mask = together;
     trap(warp, instruction, Rule::divergent_barrier, together,
-         "these lanes wait at an aligned barrier, lanes " + lane_list(others) + " of the warp wait at line " +
-             std::to_string(elsewhere.line) + " `" + warp.launch->code->texts[warp.lane_pc[other]] + "`");
+         "these lanes wait at a barrier for the rest of their warp, lanes " + lane_list(others) +
+             " of the warp wait at line " + std::to_string(elsewhere.line) + " `" +
+             warp.launch->code->texts[warp.lane_pc[other]] + "`");
   }
   warp.mask = together;
   const uint32_t number = warp.lane_wait[first];
@@ -254,7 +262,7 @@ bool retry_barriers(Block& block) {
 std::string who_waits(const Block& block) {
   std::string text;
   for (const Warp& warp : block.warps) {
-    for (uint32_t left = warp.at_barrier | warp.at_collective; left;) {
+    for (uint32_t left = warp.at_barrier | warp.at_collective | warp.at_cluster; left;) {
       const auto lane = static_cast<uint32_t>(std::countr_zero(left));
       uint32_t same = 0;
       for (uint32_t rest = left; rest; rest &= rest - 1)
@@ -269,6 +277,8 @@ std::string who_waits(const Block& block) {
         text += " (" + std::to_string(barrier.arrived) + " of " +
                 std::to_string(barrier.counted ? barrier.expected : living_threads(block)) +
                 " threads arrived)";
+      } else if (warp.at_cluster >> lane & 1) {
+        text += " (" + cluster_arrivals(block) + ")";
       } else {
         text += " for lanes " + lane_list(warp.lane_wait[lane]);
       }

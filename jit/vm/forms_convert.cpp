@@ -220,6 +220,7 @@ D widened(S a) {
     value = static_cast<D>(Ftz ? flush(a) : a);
   else
     value = static_cast<D>(widen(a));
+  if constexpr (Ftz && std::is_same_v<S, BF16>) value = flush(value);  // those of f16 are normal here
   if constexpr (std::is_same_v<D, float>) value = canonical(value);
   return Sat ? sat_of(value) : value;
 }
@@ -305,7 +306,7 @@ void add_half(FormTable& table, const string& h) {
   const char* wide = "Exact; NaN becomes canonical.";
   const char* once = "Rounded once; NaN becomes 0x7fff.";
   table.add({"cvt.f32." + h, "Wh", lanes<widened<float, H, false, false>>(), kSection, wide});
-  table.add({"cvt.ftz.f32." + h, "Wh", lanes<widened<float, H, false, false>>(), kSection, wide});
+  table.add({"cvt.ftz.f32." + h, "Wh", lanes<widened<float, H, true, false>>(), kSection, wide});
   table.add({"cvt.sat.f32." + h, "Wh", lanes<widened<float, H, false, true>>(), kSection, wide});
   table.add({"cvt.f64." + h, "Qh", lanes<widened<double, H, false, false>>(), kSection, wide});
   table.add({"cvt.sat.f64." + h, "Qh", lanes<widened<double, H, false, true>>(), kSection, wide});

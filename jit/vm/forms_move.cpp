@@ -1,4 +1,4 @@
-// mov with packing and unpacking, cvta, isspacep, mapa-free address arithmetic, and the clocks.
+// mov with packing and unpacking, cvta, isspacep, and the clocks.
 #include <bit>
 #include <string>
 
@@ -144,6 +144,17 @@ template <uint64_t Window>
 bool in_window(uint64_t a) {
   return a / kWindowBytes == Window;
 }
+// isspacep.shared{::cta}: of this block, not of another one of its cluster.
+void in_own_shared(Warp& warp, const Instruction& instruction) {
+  const uint64_t* a = warp.row<uint64_t>(instruction.r[1]);
+  uint32_t bits = 0;
+  for (uint32_t lane = 0; lane < kLanes; ++lane) {
+    const uint64_t tag = (a[lane] - kSharedWindow) >> kSharedRankShift;
+    bits |= static_cast<uint32_t>(in_window<1>(a[lane]) && (tag == 0 || tag - 1 == warp.block->rank)) << lane;
+  }
+  uint32_t& predicate = warp.predicate(instruction.r[0]);
+  predicate = (predicate & ~warp.mask) | (bits & warp.mask);
+}
 bool in_global(uint64_t a) { return a >> Memory::kBufferShift != 0; }
 
 }  // namespace
@@ -171,8 +182,9 @@ void add_move_forms(FormTable& table) {
   add_cvta<kParamWindow>(table, "param::entry");
   section = "data-movement-and-conversion-instructions-isspacep";
   meaning = "Whether a generic address lies in the space.";
-  for (const char* space : {"shared", "shared::cta", "shared::cluster"})
-    table.add({string("isspacep.") + space, "Pq", lanes<in_window<1>>(), section, meaning});
+  for (const char* space : {"shared", "shared::cta"})
+    table.add({string("isspacep.") + space, "Pq", in_own_shared, section, meaning});
+  table.add({"isspacep.shared::cluster", "Pq", lanes<in_window<1>>(), section, meaning});
   table.add({"isspacep.local", "Pq", lanes<in_window<2>>(), section, meaning});
   table.add({"isspacep.param", "Pq", lanes<in_window<3>>(), section, meaning});
   table.add({"isspacep.param::entry", "Pq", lanes<in_window<3>>(), section, meaning});

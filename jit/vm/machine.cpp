@@ -12,6 +12,8 @@
 #include <thread>
 #include <utility>
 
+#include "jit/vm/barrier.h"
+#include "jit/vm/livelock.h"
 #include "jit/vm/observer.h"
 #include "jit/vm/program_data.h"
 #include "jit/vm/scheduler.h"
@@ -96,6 +98,7 @@ void start(Block& block, Launch& launch, Dim3 index, uint64_t linear, uint32_t r
   block.barriers.fill(Barrier{});
   block.random = options.seed * 0x9E3779B97F4A7C15u ^ (linear + 1) * 0xD1B54A32D192ED03u;
   block.ticks = 0;
+  block.cluster_phase = 0;
   auto base = reinterpret_cast<uintptr_t>(block.arena.get());
   std::byte* arena = block.arena.get() + ((64 - base % 64) % 64);
   for (uint32_t i = 0; i < warps; ++i) {
@@ -137,14 +140,15 @@ void start(Cluster& cluster, Launch& launch, uint64_t number) {
   for (uint32_t rank = 0; rank < count; ++rank) {
     const Dim3 index{at.x + rank % shape.x, at.y + rank / shape.x % shape.y, at.z + rank / shape.x / shape.y};
     const uint64_t linear = index.x + uint64_t{grid.x} * (index.y + uint64_t{grid.y} * index.z);
-    cluster.blocks[rank]->cluster = count > 1 ? &cluster.by_rank : nullptr;
+    cluster.blocks[rank]->cluster = &cluster.by_rank;
+    cluster.blocks[rank]->cluster_number = number;
     start(*cluster.blocks[rank], launch, index, linear, rank);
   }
 }
 
-// One host thread: clusters one after another; several at once when shuffled, or when one seems to wait for
-// others.
-void work(Launch& launch, std::atomic<uint64_t>& next, uint64_t clusters) {
+// One host thread, `alone` or one of several: clusters one after another; several at once when shuffled, or
+// when one seems to wait for others.
+void work(Launch& launch, std::atomic<uint64_t>& next, uint64_t clusters, bool alone) {
   std::vector<std::unique_ptr<Cluster>> resident, spare;
   const bool shuffled = launch.options->schedule == Schedule::shuffled;
   const auto admit = [&] {
@@ -164,6 +168,7 @@ void work(Launch& launch, std::atomic<uint64_t>& next, uint64_t clusters) {
   uint64_t random = launch.options->seed ^ 0x5851F42D4C957F2Du;
   uint64_t patience = kPatience;
   uint64_t turns = 0;
+  LivelockWatch watch;
   for (;;) {
     const size_t wanted = shuffled ? kShuffledTogether : 1;
     while (resident.size() < wanted && admit()) {
@@ -180,10 +185,13 @@ void work(Launch& launch, std::atomic<uint64_t>& next, uint64_t clusters) {
       spare.push_back(std::move(resident[i]));
       resident.erase(resident.begin() + static_cast<std::ptrdiff_t>(i));
       patience = kPatience;
+      watch.disturb();
     } else if (!shuffled && cluster.passes >= patience) {
       patience += kPatience;
-      admit();
+      if (admit()) watch.disturb();
     }
+    const bool complete = next.load(std::memory_order_relaxed) >= clusters;
+    if (living && alone && complete && !shuffled && i + 1 == resident.size()) watch.round(resident);
   }
 }
 
@@ -198,6 +206,7 @@ struct Machine::State {
   std::map<const ProgramData*, Module> modules;
 
   Module& module(const Program& program);
+  void prepare(const LaunchRequest& request, LaunchOptions& options, Launch& launch);
 };
 
 Machine::Machine() : state_(std::make_unique<State>()) {}
@@ -253,36 +262,43 @@ uint64_t Machine::symbol(const Program& program, std::string_view name) {
   return address;
 }
 
-LaunchStatistics Machine::launch(const Program& program, std::string_view entry, const LaunchOptions& asked,
-                                 std::span<const std::byte> params, std::span<Observer* const> observers) {
-  const EntryInfo& info = program.entry(entry);
-  LaunchOptions options = asked;
+// Checks the request and fills `options` (with the kernel's own cluster shape) and `launch`.
+void Machine::State::prepare(const LaunchRequest& request, LaunchOptions& options, Launch& launch) {
+  const EntryInfo& info = request.program.entry(request.entry);
+  options = request.options;
   if (!info.cluster.empty() && options.cluster == Dim3{}) {
     const auto axis = [&](size_t i) { return i < info.cluster.size() ? info.cluster[i] : 1u; };
     options.cluster = {axis(0), axis(1), axis(2)};
   }
-  check_launch(info, options, params.size());
-  const State::Module& module = state_->module(program);
-  Launch launch;
-  launch.code = &program.data().code.find(entry)->second;
+  check_launch(info, options, request.params.size());
+  const Module& variables = module(request.program);
+  launch.code = &request.program.data().code.find(request.entry)->second;
   launch.options = &options;
-  launch.memory = &state_->memory;
-  launch.params = params;
-  launch.entry = std::string(entry);
-  launch.observers = observers;
+  launch.memory = &memory;
+  launch.params = request.params;
+  launch.entry = std::string(request.entry);
+  launch.observers = request.observers;
   launch.constants = launch.code->constants;
   for (const Relocation& relocation : launch.code->relocations) {
-    const uint64_t address = module.addresses[relocation.variable] + static_cast<uint64_t>(relocation.addend);
+    const uint64_t address =
+        variables.addresses[relocation.variable] + static_cast<uint64_t>(relocation.addend);
     for (uint32_t lane = 0; lane < kLanes; ++lane)
       std::memcpy(launch.constants.data() + relocation.row + lane * 8, &address, 8);
   }
+}
+
+LaunchStatistics Machine::launch(const Program& program, std::string_view entry, const LaunchOptions& asked,
+                                 std::span<const std::byte> params, std::span<Observer* const> observers) {
+  LaunchOptions options;
+  Launch launch;
+  state_->prepare({program, entry, asked, params, observers}, options, launch);
   const LaunchEvent event{entry, options, state_->memory};
   for (Observer* observer : observers) observer->launch_begin(event);
   const uint64_t clusters = options.grid.count() / options.cluster.count();
   std::atomic<uint64_t> next{0};
   const uint64_t threads = std::min<uint64_t>(static_cast<uint64_t>(options.host_threads), clusters);
   if (threads <= 1) {
-    work(launch, next, clusters);
+    work(launch, next, clusters, true);
   } else {
     std::mutex mutex;
     std::exception_ptr first;
@@ -290,7 +306,7 @@ LaunchStatistics Machine::launch(const Program& program, std::string_view entry,
     for (uint64_t i = 0; i < threads; ++i) {
       pool.emplace_back([&] {
         try {
-          work(launch, next, clusters);
+          work(launch, next, clusters, false);
         } catch (...) {  // handed to the caller below: the first one wins
           launch.cancelled = true;
           const std::lock_guard lock(mutex);
@@ -303,6 +319,33 @@ LaunchStatistics Machine::launch(const Program& program, std::string_view entry,
   }
   for (Observer* observer : observers) observer->launch_end(event);
   return {launch.lane_instructions.load(), launch.warp_instructions.load()};
+}
+
+void Machine::launch_dependent(const LaunchRequest& primary, const LaunchRequest& secondary) {
+  LaunchOptions options;
+  Launch launch;
+  state_->prepare(secondary, options, launch);
+  launch.prerequisites_met = false;
+  const LaunchEvent event{secondary.entry, options, state_->memory};
+  for (Observer* observer : secondary.observers) observer->launch_begin(event);
+  std::vector<Cluster> clusters(options.grid.count() / options.cluster.count());
+  for (uint64_t i = 0; i < clusters.size(); ++i) start(clusters[i], launch, i);
+  const auto as_far_as_possible = [&] {
+    for (bool any = true; any;) {
+      any = false;
+      for (Cluster& cluster : clusters) any = advance(cluster) || any;
+    }
+  };
+  as_far_as_possible();
+  this->launch(primary.program, primary.entry, primary.options, primary.params, primary.observers);
+  launch.prerequisites_met = true;
+  for (const Cluster& cluster : clusters)
+    for (const std::unique_ptr<Block>& block : cluster.blocks) release_dependency(*block);
+  as_far_as_possible();
+  for (const Cluster& cluster : clusters)
+    for (const std::unique_ptr<Block>& block : cluster.blocks)
+      for (Observer* observer : secondary.observers) observer->block_end(block->index, block->linear);
+  for (Observer* observer : secondary.observers) observer->launch_end(event);
 }
 
 Site site_of(const Warp& warp, const Instruction& instruction) {

@@ -45,6 +45,15 @@ struct LaunchStatistics {
   uint64_t warp_instructions = 0;
 };
 
+// The arguments of a launch as a value; what it refers to must outlive the call.
+struct LaunchRequest {
+  const Program& program;
+  std::string_view entry;
+  LaunchOptions options{};
+  std::span<const std::byte> params{};
+  std::span<Observer* const> observers{};
+};
+
 // One device: its memory, and the variables of every module that ran on it.
 class Machine {
  public:
@@ -62,6 +71,13 @@ class Machine {
   // written until then.
   LaunchStatistics launch(const Program& program, std::string_view entry, const LaunchOptions& options,
                           std::span<const std::byte> params, std::span<Observer* const> observers = {});
+
+  // Two grids of which the second was launched with programmatic stream serialization: every block of
+  // `secondary` runs to its griddepcontrol.wait or its end before `primary` begins, and goes on when
+  // `primary` has ended. That is earlier than a device lets it begin, and no result of `primary` is visible
+  // before griddepcontrol.wait on a device either. One host thread; an observer may watch one of the two.
+  // Throws as launch does.
+  void launch_dependent(const LaunchRequest& primary, const LaunchRequest& secondary);
 
   // Device address of a module's .global or .const variable, which is created and initialised on first use.
   // Throws std::invalid_argument for an unknown name.

@@ -145,23 +145,33 @@ bool release_waiting(Block& block) {
   for (Warp& warp : block.warps) {
     if (warp.at_collective && !warp.runnable()) any = retry_rendezvous(warp) || any;
     any = settle_barrier(warp) || any;
+    any = settle_cluster_barrier(warp) || any;
   }
-  return retry_barriers(block) || any;
+  any = retry_barriers(block) || any;
+  return retry_cluster_barrier(block) || any;
 }
 
 [[noreturn]] void deadlock(const Cluster& cluster) {
   for (const std::unique_ptr<Block>& block : cluster.blocks) {
     for (const Warp& warp : block->warps) {
-      const uint32_t waiting = warp.at_barrier | warp.at_collective;
+      const uint32_t waiting = warp.at_barrier | warp.at_collective | warp.at_cluster;
       if (!waiting) continue;
       const uint32_t pc = warp.lane_pc[std::countr_zero(waiting)];
       uint32_t same = 0;
       for (uint32_t rest = waiting; rest; rest &= rest - 1)
         if (warp.lane_pc[std::countr_zero(rest)] == pc) same |= rest & (0u - rest);
-      trap(warp, warp.launch->code->instructions[pc], Rule::deadlock, same, "deadlock: " + who_waits(*block));
+      trap(warp, warp.launch->code->instructions[pc], Rule::deadlock, same,
+           "deadlock: " + who_waits(cluster));
     }
   }
   throw std::logic_error("a deadlock in which nobody waits");
+}
+
+bool waits_for_primary(const Cluster& cluster) {
+  for (const std::unique_ptr<Block>& block : cluster.blocks)
+    for (const Warp& warp : block->warps)
+      if (warp.at_dependency) return true;
+  return false;
 }
 
 // A turn for every warp of the block, in order.
@@ -200,6 +210,35 @@ bool pass_shuffled(Block& block) {
 
 }  // namespace
 
+std::string who_waits(const Cluster& cluster) {
+  if (cluster.blocks.size() == 1) return who_waits(*cluster.blocks[0]);
+  std::string text;
+  for (const std::unique_ptr<Block>& block : cluster.blocks) {
+    const std::string waiting = who_waits(*block);
+    if (waiting.empty()) continue;
+    text += (text.empty() ? "" : "; ") + std::string("in the block of rank ") + std::to_string(block->rank) +
+            ": " + waiting;
+  }
+  return text;
+}
+
+uint32_t next_pc(const Warp& warp) {
+  const uint32_t runnable = warp.runnable(), starved = warp.starved & runnable;
+  const uint32_t candidates = starved ? starved : runnable;
+  if (warp.launch->options->schedule == Schedule::serial) return warp.lane_pc[std::countr_zero(candidates)];
+  uint32_t lowest = kNever;
+  for (uint32_t rest = candidates; rest; rest &= rest - 1)
+    lowest = std::min(lowest, warp.lane_pc[std::countr_zero(rest)]);
+  return lowest;
+}
+
+void step(Warp& warp) {
+  if (warp.launch->options->schedule == Schedule::serial)
+    turn_serial(warp, 1);
+  else
+    turn_lockstep(warp, 1);
+}
+
 bool advance(Cluster& cluster) {
   bool any = false, living = false;
   for (const std::unique_ptr<Block>& block : cluster.blocks) {
@@ -209,7 +248,10 @@ bool advance(Cluster& cluster) {
     living = living || alive(*block);
   }
   ++cluster.passes;
-  if (living && !any) deadlock(cluster);
+  if (living && !any) {
+    if (waits_for_primary(cluster)) return false;
+    deadlock(cluster);
+  }
   return living;
 }
 

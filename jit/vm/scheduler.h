@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "jit/vm/warp.h"
@@ -16,9 +17,18 @@ struct Cluster {
   uint64_t passes = 0;
 };
 
-// Gives every warp of the cluster a turn (shuffled: a few random turns). False when all lanes have exited.
+// Gives every warp of the cluster a turn (shuffled: a few random turns). False when all lanes have
+// exited, or when nobody can go on before the primary grid has ended (griddepcontrol.wait).
 // Throws Trap: what the kernel does wrong, a deadlock, a spent budget.
 bool advance(Cluster& cluster);
+
+// Everybody who waits, block by block where there are several; empty if nobody does.
+std::string who_waits(const Cluster& cluster);
+
+// For reports: where the warp goes on, and one instruction of it. The warp must be runnable, the schedule
+// lockstep or serial.
+uint32_t next_pc(const Warp& warp);
+void step(Warp& warp);
 
 // Well-mixed 64-bit generator step (splitmix64).
 inline uint64_t next_random(uint64_t& state) {

@@ -41,9 +41,15 @@ struct Warp {
   uint32_t living = 0;      // lanes that have not exited
   uint32_t at_barrier = 0;  // lanes that wait at a block-wide barrier
   uint32_t counted = 0;     // of these, the lanes whose arrival was counted
-  uint32_t at_collective = 0;                          // lanes that wait for other lanes of this warp
-  uint32_t starved = 0;                                // lanes that were not chosen in the last slice
-  uint32_t index = 0;                                  // in the block
+  uint32_t at_collective = 0;  // lanes that wait for other lanes of this warp
+  uint32_t at_cluster = 0;     // lanes that wait at barrier.cluster
+  uint32_t cluster_halted =
+      0;  // of these, lanes of an .aligned one that the rest of the warp has not reached
+  uint32_t cluster_arrived = 0;  // lanes that arrived in the cluster barrier's phase that is open
+  uint32_t cluster_passed = 0;   // lanes whose phase is complete, but that have not waited yet
+  uint32_t at_dependency = 0;    // lanes at griddepcontrol.wait while the primary grid has not ended
+  uint32_t starved = 0;          // lanes that were not chosen in the last slice
+  uint32_t index = 0;            // in the block
   alignas(64) std::array<uint32_t, kLanes> lane_pc{};  // of lanes outside the group
   alignas(
       64) std::array<uint32_t, kLanes> lane_wait{};  // barrier number or member mask that a waiting lane gave
@@ -59,7 +65,7 @@ struct Warp {
     return reinterpret_cast<T*>(registers + offset);
   }
   uint32_t& predicate(uint32_t offset) const { return *row<uint32_t>(offset); }
-  uint32_t runnable() const { return living & ~at_barrier & ~at_collective; }
+  uint32_t runnable() const { return living & ~at_barrier & ~at_collective & ~at_cluster & ~at_dependency; }
   // Takes lanes out of the group and leaves them at `at`; the group is formed anew afterwards.
   void park(uint32_t lanes, uint32_t at) {
     for (uint32_t rest = lanes; rest; rest &= rest - 1)
@@ -90,13 +96,16 @@ struct Block {
   std::unique_ptr<uint8_t[]> shared_initialised;
   uint64_t shared_bytes = 0;
   std::array<Barrier, kBarriers> barriers;
-  std::vector<Block*>* cluster = nullptr;  // by rank
+  std::vector<Block*>* cluster = nullptr;  // by rank; a block without a cluster is one of its own
+  uint64_t cluster_number = 0;
+  uint64_t cluster_phase = 0;  // of the cluster's barrier that is open
   Launch* launch = nullptr;
   uint64_t random = 0;  // state of the schedule's generator
   uint64_t ticks = 0;   // warp-instructions of this block so far
   std::shared_ptr<CopiesInFlight>
       copies;             // asynchronous ones, per warp (forms_async.cpp); null while there are none
-  bool progress = false;  // something happened that may let a waiting warp go on
+  bool progress = false;  // something happened that may let a waiting or spinning warp go on: memory, a
+                          // barrier, an asynchronous operation or a lane's life changed (livelock.h)
 };
 
 struct Launch {
@@ -110,6 +119,7 @@ struct Launch {
   std::atomic<uint64_t> lane_instructions{0};
   std::atomic<uint64_t> warp_instructions{0};
   std::atomic<bool> cancelled{false};
+  bool prerequisites_met = true;    // false: griddepcontrol.wait waits (Machine::launch_dependent)
   std::atomic<uint64_t> actors{0};  // asynchronous operations started so far; observer.h
 };
 

@@ -80,6 +80,21 @@ TEST(Barrier, ArriveDoesNotWait) {
     EXPECT_EQ(ran.data[0], 5u);
   }
 }
+TEST(Barrier, AnUnalignedArrivalCountsAWarpOnceWhereverItsLanesStand) {
+  // Lanes of warp 0 arrive at two places and exit; warp 1 waits. Had the last ones counted for the whole warp
+  // beside the first ones, 80 of 64 threads would have come.
+  const std::string body =
+      "setp.ge.u32 %p1, %t, 32; @%p1 bra CONSUMER; st.shared.u32 [s], 5; setp.lt.u32 %p2, %t, 16; @%p2 bra "
+      "LOW; barrier.arrive 1, 64; exit; LOW: barrier.arrive 1, 64; exit;\n"
+      "CONSUMER: barrier.sync 1, 64; ld.shared.u32 %r1, [s]; st.global.u32 [%d], %r1;";
+  for (const Schedule schedule : kSchedules) {
+    LaunchOptions options = kTwoWarps;
+    options.schedule = schedule;
+    const Ran ran = run_kernel(module_with(body, ".shared .u32 s;"), {0}, options);
+    ASSERT_FALSE(ran.trap) << ran.trap->what();
+    EXPECT_EQ(ran.data[0], 5u);
+  }
+}
 TEST(Barrier, ReducesPredicatesOfTheBlock) {
   const std::string body =
       "setp.lt.u32 %p1, %t, 5; bar.red.popc.u32 %r1, 0, %p1; bar.red.and.pred %p2, 0, %p1; bar.red.or.pred "

@@ -1,0 +1,99 @@
+// A state is a hash of registers, masks and places of all lanes; memory is left out, because whoever changes
+// it says so in Block::progress.
+#include "jit/vm/livelock.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+#include <string>
+
+#include "jit/vm/barrier.h"
+#include "jit/vm/forms.h"
+
+namespace attest::vm {
+namespace {
+
+constexpr uint64_t kQuietRounds = 256;  // before states are looked at: long enough not to cost anything
+constexpr int kSteps = 4096;            // to find the instruction that looks at memory
+
+void mix(uint64_t& hash, uint64_t word) {
+  hash = (hash ^ word) * 0x9E3779B97F4A7C15u;
+  hash ^= hash >> 29;
+}
+
+bool took_progress(const Cluster& cluster) {
+  bool any = false;
+  for (const std::unique_ptr<Block>& block : cluster.blocks) {
+    any = any || block->progress;
+    block->progress = false;
+  }
+  return any;
+}
+
+uint64_t state_of(const Cluster& cluster) {
+  uint64_t hash = 1;
+  for (const std::unique_ptr<Block>& block : cluster.blocks) {
+    for (const Barrier& barrier : block->barriers) mix(hash, barrier.arrived);
+    for (const Warp& warp : block->warps) {
+      for (const uint32_t mask :
+           {warp.living, warp.at_barrier, warp.counted, warp.at_collective, warp.at_cluster,
+            warp.cluster_halted, warp.cluster_arrived, warp.cluster_passed, warp.starved})
+        mix(hash, mask);
+      for (uint32_t rest = warp.living; rest; rest &= rest - 1) {
+        const auto lane = static_cast<uint32_t>(std::countr_zero(rest));
+        mix(hash, uint64_t{warp.lane_pc[lane]} << 32 | warp.saved[lane].size());
+      }
+      const uint32_t bytes = warp.launch->code->file_bytes / 8 * 8;
+      for (uint32_t at = 0; at < bytes; at += 8) {
+        uint64_t word;
+        std::memcpy(&word, warp.registers + at, sizeof word);
+        mix(hash, word);
+      }
+    }
+  }
+  return hash;
+}
+
+bool looks_at_memory(const Instruction& instruction) {
+  const std::string& name = FormTable::instance().row(static_cast<int>(instruction.form)).name;
+  return name.rfind("ld", 0) == 0 || name.rfind("mbarrier", 0) == 0;
+}
+
+[[noreturn]] void livelock(const std::vector<std::unique_ptr<Cluster>>& resident) {
+  for (const std::unique_ptr<Cluster>& cluster : resident) {
+    for (const std::unique_ptr<Block>& block : cluster->blocks) {
+      for (Warp& warp : block->warps) {
+        if (!warp.runnable()) continue;
+        const std::vector<Instruction>& code = warp.launch->code->instructions;
+        for (int i = 0; i < kSteps && !looks_at_memory(code[next_pc(warp)]); ++i) step(warp);
+        const uint32_t pc = next_pc(warp);
+        uint32_t lanes = 0;
+        for (uint32_t rest = warp.runnable(); rest; rest &= rest - 1)
+          if (warp.lane_pc[std::countr_zero(rest)] == pc) lanes |= rest & (0u - rest);
+        const std::string waiting = who_waits(*cluster);
+        trap(warp, code[pc], Rule::deadlock, lanes,
+             "livelock: whoever runs only spins, nothing changes any more" +
+                 (waiting.empty() ? std::string() : "; " + waiting));
+      }
+    }
+  }
+  throw std::logic_error("a livelock in which nobody runs");
+}
+
+}  // namespace
+
+void LivelockWatch::round(const std::vector<std::unique_ptr<Cluster>>& resident) {
+  bool progress = false;
+  for (const std::unique_ptr<Cluster>& cluster : resident) progress = took_progress(*cluster) || progress;
+  quiet_ = progress ? 0 : quiet_ + 1;
+  if (quiet_ < kQuietRounds) return;
+  // Brent's cycle search: one remembered state, renewed whenever the number of rounds has doubled.
+  const bool renews = quiet_ == kQuietRounds || quiet_ == 2 * mark_;
+  if (!renews && quiet_ - mark_ > mark_ / 4) return;
+  uint64_t state = 0;
+  for (const std::unique_ptr<Cluster>& cluster : resident) mix(state, state_of(*cluster));
+  if (!renews && state == state_) livelock(resident);
+  if (renews) mark_ = quiet_, state_ = state;
+}
+
+}  // namespace attest::vm
