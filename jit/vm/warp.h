@@ -22,6 +22,7 @@ namespace attest::vm {
 struct Block;
 struct Launch;
 struct CopiesInFlight;
+struct Warpgroup;
 
 // What a recursive call saved of a function, to be put back when it returns.
 struct SavedCall {
@@ -42,6 +43,7 @@ struct Warp {
   uint32_t at_barrier = 0;  // lanes that wait at a block-wide barrier
   uint32_t counted = 0;     // of these, the lanes whose arrival was counted
   uint32_t at_collective = 0;                          // lanes that wait for other lanes of this warp
+  uint32_t at_warpgroup = 0;                           // lanes that wait for other warps of their warpgroup
   uint32_t starved = 0;                                // lanes that were not chosen in the last slice
   uint32_t index = 0;                                  // in the block
   alignas(64) std::array<uint32_t, kLanes> lane_pc{};  // of lanes outside the group
@@ -50,7 +52,8 @@ struct Warp {
   std::byte* frame = nullptr;                        // [lane][frame_bytes]
   uint8_t* frame_initialised = nullptr;
   std::array<std::vector<SavedCall>, kLanes> saved;
-  uint32_t compared[2] = {0, 0};  // between a comparison and what is done with it (forms_compare.cpp)
+  uint32_t compared[2] = {0, 0};   // between a comparison and what is done with it (forms_compare.cpp)
+  Warpgroup* warpgroup = nullptr;  // warpgroup.h; null in kernels without wgmma
   Block* block = nullptr;
   Launch* launch = nullptr;
 
@@ -59,7 +62,7 @@ struct Warp {
     return reinterpret_cast<T*>(registers + offset);
   }
   uint32_t& predicate(uint32_t offset) const { return *row<uint32_t>(offset); }
-  uint32_t runnable() const { return living & ~at_barrier & ~at_collective; }
+  uint32_t runnable() const { return living & ~at_barrier & ~at_collective & ~at_warpgroup; }
   // Takes lanes out of the group and leaves them at `at`; the group is formed anew afterwards.
   void park(uint32_t lanes, uint32_t at) {
     for (uint32_t rest = lanes; rest; rest &= rest - 1)
@@ -95,8 +98,9 @@ struct Block {
   uint64_t random = 0;  // state of the schedule's generator
   uint64_t ticks = 0;   // warp-instructions of this block so far
   std::shared_ptr<CopiesInFlight>
-      copies;             // asynchronous ones, per warp (forms_async.cpp); null while there are none
-  bool progress = false;  // something happened that may let a waiting warp go on
+      copies;  // asynchronous ones, per warp (forms_async.cpp); null while there are none
+  std::shared_ptr<std::vector<Warpgroup>> warpgroups;  // null in kernels without wgmma
+  bool progress = false;                               // something happened that may let a waiting warp go on
 };
 
 struct Launch {
