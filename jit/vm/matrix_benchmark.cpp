@@ -40,13 +40,12 @@ std::string numbered(const char* name, uint32_t count, uint32_t first = 0) {
 std::string wgmma_kernel(uint32_t n) {
   std::string text =
       ".version 8.0\n.target sm_90a\n.address_size 64\n.visible .entry k(.param .u64 data)\n{\n"
-      ".reg .b32 %t, %i, %s, %v; .reg .f32 %d<128>; .reg .b64 %g, %x, %a, %b; .reg .pred %p, %q;\n"
+      ".reg .b32 %t, %i, %v; .reg .f32 %d<128>; .reg .b64 %g, %x, %a, %b; .reg .pred %p, %q;\n"
       ".shared .align 1024 .b8 tile[40960];\n"
-      "ld.param.u64 %g, [data];\nmov.u32 %t, %tid.x;\nmov.u32 %s, tile;\nmul.lo.u32 %i, %t, 4;\n"
-      "COPY:\ncvt.u64.u32 %x, %i;\nadd.u64 %x, %x, %g;\nld.global.b32 %v, [%x];\nadd.u32 %v, %v, 0;\n"
-      "add.u32 %s, %i, 0;\nst.shared.b32 [%s], %v;\nadd.u32 %i, %i, 512;\nsetp.lt.u32 %p, %i, 40960;\n"
-      "@%p bra COPY;\nfence.proxy.async;\nbar.sync 0;\nmov.u32 %i, 0;\nLOOP:\nwgmma.fence.sync.aligned;\n";
-  text.replace(text.find("fence.proxy.async;\n"), 19, "");
+      "ld.param.u64 %g, [data];\nmov.u32 %t, %tid.x;\nmul.lo.u32 %i, %t, 4;\n"
+      "COPY:\ncvt.u64.u32 %x, %i;\nadd.u64 %x, %x, %g;\nld.global.b32 %v, [%x];\nst.shared.b32 [%i], %v;\n"
+      "add.u32 %i, %i, 512;\nsetp.lt.u32 %p, %i, 40960;\n@%p bra COPY;\nbar.sync 0;\nmov.u32 %i, 0;\n"
+      "LOOP:\nwgmma.fence.sync.aligned;\n";
   for (uint32_t k = 0; k < 4; ++k) {
     const uint64_t layout = uint64_t{1} << 62 | uint64_t{64} << 32 | 2 * k;
     text += "mov.u64 %a, " + std::to_string(layout) + ";\nmov.u64 %b, " + std::to_string(layout + 512) +

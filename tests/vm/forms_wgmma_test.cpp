@@ -22,7 +22,7 @@ struct Case {
   int swizzle_a = 128, swizzle_b = 128;
   bool transpose_a = false, transpose_b = false;
   bool registers_a = false, negate_a = false, negate_b = false, accumulate = true;
-  std::string saturate = {};
+  std::string saturate = {}, saturate_behind = {};
   uint32_t gap = 0, start = 0;
 
   int registers() const { return accumulator == "f16" ? n / 4 : n / 2; }
@@ -34,7 +34,7 @@ struct Case {
   }
   std::string instruction() const {
     std::string out = "wgmma.mma_async.sync.aligned.m64n" + std::to_string(n) + "k" + std::to_string(a.k()) +
-                      saturate + "." + accumulator + "." + a.name + "." + b.name + " " +
+                      saturate + "." + accumulator + "." + a.name + "." + b.name + saturate_behind + " " +
                       vector_of("d", registers()) + ", " + (registers_a ? vector_of("a", 4) : "%da") +
                       ", %db, %p2";
     if (!a.integer()) out += std::string(negate_a ? ", -1" : ", 1") + (negate_b ? ", -1" : ", 1");
@@ -166,6 +166,40 @@ void expect_product(const Case& test, LaunchOptions options) {
 constexpr int kSwizzles[] = {16, 32, 64, 128};
 const LaunchOptions kWide{.arithmetic = Arithmetic::wide};
 const LaunchOptions kSerial{.schedule = Schedule::serial};
+
+Type type_of(const std::string& name) {
+  for (const Type& type : {kF16, kBf16, kTf32, kE4m3, kE5m2, kS8, kU8})
+    if (name == type.name) return type;
+  throw std::out_of_range(name);
+}
+
+// Every row of the form table, whatever its n.
+TEST(Wgmma, EveryRowOfTheFormTableMultiplies) {
+  size_t rows = 0;
+  for (const FormInfo& row : supported_forms()) {
+    const std::string head = "wgmma.mma_async.sync.aligned.m64n";
+    if (row.text.compare(0, head.size(), head) != 0) continue;
+    ++rows;
+    std::vector<std::string> parts(1);  // "8k16", "f32", "bf16", "bf16"
+    for (char c : row.text.substr(head.size())) {
+      if (c == '.')
+        parts.emplace_back();
+      else
+        parts.back() += c;
+    }
+    const bool before = parts[1] == "satfinite", behind = parts.back() == "satfinite";
+    if (before) parts.erase(parts.begin() + 1);
+    ASSERT_GE(parts.size(), 4u) << row.text;
+    Case test{type_of(parts[2]), type_of(parts[3]), parts[1], std::stoi(parts[0])};
+    if (before) test.saturate = ".satfinite";
+    if (behind) test.saturate_behind = ".satfinite";
+    EXPECT_EQ(parts[0], std::to_string(test.n) + "k" + std::to_string(test.a.k()));
+    EXPECT_NE(test.body().find(row.text + " {"), std::string::npos) << row.text;
+    expect_product(test, rows % 4 ? kWide : LaunchOptions{});
+  }
+  // 32 n of 12 float types; 18 n of 4 integer ones in three spellings.
+  EXPECT_EQ(rows, 12u * 32 + 4u * 18 * 3);
+}
 
 TEST(Wgmma, EverySwizzleAndMajorOf16BitTypes) {
   for (const Type& type : {kBf16, kF16}) {
@@ -309,18 +343,61 @@ TEST(Wgmma, StepsThroughASwizzledTileByItsStartAddress) {
 
 // --- rounding ---
 
-// Hopper's dot product, one element: every term cut toward zero at 2^(largest exponent - fraction), the sum
-// cut to `kept` bits behind the leading one. Exponents of products are sums of their factors'.
-float cut_sum(const std::vector<double>& a, const std::vector<double>& b, double c, int fraction, int kept) {
+// Hopper's dot product, one element: every term cut toward zero at 2^(largest exponent - fraction), then
+// summed exactly. Exponents of products are sums of their factors'.
+double exact_cut_sum(const std::vector<double>& a, const std::vector<double>& b, double c, int fraction) {
   int largest = c == 0 ? -100000 : std::ilogb(c);
   for (size_t i = 0; i < a.size(); ++i)
     if (a[i] != 0 && b[i] != 0) largest = std::max(largest, std::ilogb(a[i]) + std::ilogb(b[i]));
   const auto cut = [&](double value) { return std::trunc(std::ldexp(value, fraction - largest)); };
   double sum = cut(c);
   for (size_t i = 0; i < a.size(); ++i) sum += cut(a[i] * b[i]);
+  return std::ldexp(sum, largest - fraction);
+}
+// Cut to `kept` bits behind the leading one.
+float cut_sum(const std::vector<double>& a, const std::vector<double>& b, double c, int fraction, int kept) {
+  const double sum = exact_cut_sum(a, b, c, fraction);
   if (sum == 0) return 0;
   const int place = std::ilogb(sum) - kept;
-  return static_cast<float>(std::ldexp(std::trunc(std::ldexp(sum, -place)), place + largest - fraction));
+  return static_cast<float>(std::ldexp(std::trunc(std::ldexp(sum, -place)), place));
+}
+
+// The same rounded to f16, to nearest even.
+uint32_t nearest_f16(double value) {
+  if (value == 0) return 0;
+  const int place = std::max(std::ilogb(value), -14) - 10;
+  const double rounded = std::ldexp(std::nearbyint(std::ldexp(value, -place)), place);
+  return std::fabs(rounded) < std::ldexp(1, -14)
+             ? (rounded < 0 ? 0x8000u : 0u) | static_cast<uint32_t>(std::ldexp(std::fabs(rounded), 24))
+             : encode(kF16, rounded);
+}
+
+TEST(Wgmma, RoundsF16AccumulatorsToNearest) {
+  size_t inexact = 0;
+  for (const auto& [type, fraction] : {std::pair{kF16, 25}, std::pair{kE4m3, 13}, std::pair{kE5m2, 13}}) {
+    const Case test{type, type, "f16", 8};
+    const int places = type.fraction_bits;
+    const Numbers numbers = draw(test, 13, [&](std::mt19937& random) {
+      const double significand = 1 + std::ldexp(static_cast<double>(random() % (1u << places)), -places);
+      return std::ldexp(random() % 2 ? significand : -significand, static_cast<int>(random() % 9) - 5);
+    });
+    const std::vector<uint32_t> matrix =
+        matrix_of(test, run({kImage, 2, test.body()}, input_of(test, numbers), {}));
+    const auto k = static_cast<size_t>(type.k());
+    for (size_t i = 0; i < 64; ++i) {
+      for (size_t j = 0; j < 8; ++j) {
+        std::vector<double> row, column;
+        for (size_t l = 0; l < k; ++l) {
+          row.push_back(numbers.a[i * k + l]);
+          column.push_back(numbers.b[l * 8 + j]);
+        }
+        const double sum = exact_cut_sum(row, column, numbers.c[i * 8 + j], fraction);
+        ASSERT_EQ(matrix[i * 8 + j], nearest_f16(sum)) << type.name << " " << i << ", " << j << " " << sum;
+        inexact += sum != dot(test, numbers, i, j);
+      }
+    }
+  }
+  EXPECT_GT(inexact, 100u);
 }
 
 TEST(Wgmma, RoundsAsHopperDoes) {
