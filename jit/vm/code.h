@@ -156,6 +156,14 @@ struct CallSite {
   std::vector<Place> results;
 };
 
+// Registers that some wgmma of the kernel accumulates into or takes A from, and which instructions name them
+// (register_hazards.h). Empty without wgmma.
+struct WatchedRegisters {
+  std::vector<std::string> names;
+  std::vector<uint32_t> first;  // of each instruction: its first entry in `named`; one more at the end
+  std::vector<uint32_t> named;  // index into names; of a wgmma D's registers, then A's
+};
+
 struct Code {
   std::vector<Instruction> instructions;
   std::vector<std::string> texts;  // of each instruction
@@ -168,6 +176,7 @@ struct Code {
   std::vector<SpecialUse> specials;
   std::vector<FunctionCode> functions;  // [0] is the entry
   std::vector<CallSite> calls;
+  WatchedRegisters watched;
   uint64_t static_shared_bytes = 0;
   uint64_t dynamic_shared_offset = 0;
   uint32_t frame_bytes = 0;  // per lane: .local variables and call parameters

@@ -141,6 +141,7 @@ void Decoder::instruction(const syntax::Instruction& in) {
     put(extra, text_);
   }
   put(out, text_);
+  if (has_wgmma_) name_registers(in);
   for (Instruction& extra : after_) {
     extra.form = out.form;
     extra.guard = out.guard;
@@ -273,6 +274,7 @@ void Decoder::reach() {
   for (size_t i = 0; i < functions_.size(); ++i) {
     for (const syntax::Statement& statement : functions_[i]->body) {
       if (statement.kind != syntax::Statement::Kind::instruction) continue;
+      has_wgmma_ = has_wgmma_ || statement.instruction.opcode == "wgmma";
       std::vector<std::string> names;
       for (const syntax::Operand& operand : statement.instruction.operands) collect(operand, names);
       bool direct = statement.instruction.opcode != "call";
@@ -380,6 +382,7 @@ void Decoder::finish() {
     for (Place& each : call.results)
       if (each.in_register) place(each.at);
   }
+  if (has_wgmma_) watch_registers();
   code_.file_bytes = static_cast<uint32_t>(align_up(base + register_bytes_, 256));
   code_.frame_bytes = static_cast<uint32_t>(align_up(code_.frame_bytes, 16));
 }

@@ -83,6 +83,7 @@ class Decoder {
   uint32_t carry_row();  // predicate: the condition code of add.cc
   const syntax::Statement* prototype(const std::string& name) const;
   uint32_t special_row(Special special, bool wide);
+  const std::string& module_target() const { return module_.target; }
 
  private:
   struct Family {
@@ -119,6 +120,8 @@ class Decoder {
   void resolve_labels();
   void finish();
   void put(Instruction instruction, const std::string& text);
+  void name_registers(const syntax::Instruction& in);
+  void watch_registers();
 
   const syntax::Module& module_;
   const ProgramData& program_;
@@ -137,6 +140,16 @@ class Decoder {
   std::map<std::pair<int, bool>, uint32_t> special_rows_;
   std::map<std::tuple<int, int64_t>, uint32_t> relocation_rows_;
   std::vector<Instruction> before_, after_;
+  struct NamedRegister {
+    uint32_t row;
+    std::string name;
+  };
+  struct Naming {
+    bool in_flight = false;  // a wgmma, whose D and A these are
+    std::vector<NamedRegister> registers;
+  };
+  bool has_wgmma_ = false;
+  std::vector<Naming> naming_;  // of each instruction, in kernels with wgmma
   size_t current_ = 0;
   uint32_t register_bytes_ = 0;
   uint32_t frame_top_ = 0;

@@ -169,6 +169,40 @@ void Decoder::address(const syntax::Operand& operand, Instruction& out) {
   if (space == Space::param) space = variable->space;
 }
 
+// Remembers which registers the instruction that was just put names: of a wgmma the accumulator and A, of
+// any other all of them.
+void Decoder::name_registers(const syntax::Instruction& in) {
+  naming_.resize(code_.instructions.size());
+  Naming& naming = naming_.back();
+  naming.in_flight = in.opcode == "wgmma";
+  std::vector<std::string> names;
+  for (const syntax::Operand& operand : in.operands)
+    if (!naming.in_flight || operand.kind == syntax::Operand::Kind::vector) collect(operand, names);
+  for (const std::string& name : names)
+    if (const Reg* reg = find_register(name)) naming.registers.push_back({reg->row, name});
+}
+
+// Keeps of all that the registers which some wgmma names.
+void Decoder::watch_registers() {
+  naming_.resize(code_.instructions.size());
+  WatchedRegisters& watched = code_.watched;
+  std::map<uint32_t, uint32_t> numbers;
+  for (const Naming& naming : naming_) {
+    if (!naming.in_flight) continue;
+    for (const NamedRegister& each : naming.registers)
+      if (numbers.emplace(each.row, static_cast<uint32_t>(watched.names.size())).second)
+        watched.names.push_back(each.name);
+  }
+  for (const Naming& naming : naming_) {
+    watched.first.push_back(static_cast<uint32_t>(watched.named.size()));
+    for (const NamedRegister& each : naming.registers) {
+      const auto number = numbers.find(each.row);
+      if (number != numbers.end()) watched.named.push_back(number->second);
+    }
+  }
+  watched.first.push_back(static_cast<uint32_t>(watched.named.size()));
+}
+
 uint32_t Decoder::list(const std::vector<uint32_t>& rows) {
   const auto first = static_cast<uint32_t>(code_.lists.size());
   code_.lists.insert(code_.lists.end(), rows.begin(), rows.end());

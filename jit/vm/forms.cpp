@@ -24,6 +24,7 @@ const FormTable& FormTable::instance() {
     add_matrix_forms(all);
     add_async_forms(all);
     add_cluster_forms(all);
+    add_wgmma_forms(all);
     return all;
   }();
   return table;

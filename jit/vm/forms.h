@@ -64,5 +64,6 @@ void add_barrier_forms(FormTable& table);
 void add_matrix_forms(FormTable& table);
 void add_async_forms(FormTable& table);
 void add_cluster_forms(FormTable& table);
+void add_wgmma_forms(FormTable& table);
 
 }  // namespace attest::vm

@@ -6,6 +6,7 @@
 #include "jit/vm/decoder.h"
 #include "jit/vm/forms.h"
 #include "jit/vm/warp.h"
+#include "jit/vm/warpgroup.h"
 
 namespace attest::vm {
 namespace {
@@ -262,7 +263,7 @@ bool retry_barriers(Block& block) {
 std::string who_waits(const Block& block) {
   std::string text;
   for (const Warp& warp : block.warps) {
-    for (uint32_t left = warp.at_barrier | warp.at_collective | warp.at_cluster; left;) {
+    for (uint32_t left = warp.waiting(); left;) {
       const auto lane = static_cast<uint32_t>(std::countr_zero(left));
       uint32_t same = 0;
       for (uint32_t rest = left; rest; rest &= rest - 1)
@@ -279,6 +280,8 @@ std::string who_waits(const Block& block) {
                 " threads arrived)";
       } else if (warp.at_cluster >> lane & 1) {
         text += " (" + cluster_arrivals(block) + ")";
+      } else if (warp.at_warpgroup >> lane & 1) {
+        text += " for the rest of the warpgroup: " + missing_of_warpgroup(block, warp);
       } else {
         text += " for lanes " + lane_list(warp.lane_wait[lane]);
       }

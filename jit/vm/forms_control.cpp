@@ -6,6 +6,7 @@
 #include "jit/vm/control.h"
 #include "jit/vm/decoder.h"
 #include "jit/vm/forms.h"
+#include "jit/vm/register_hazards.h"
 #include "jit/vm/warp.h"
 
 namespace attest::vm {
@@ -21,7 +22,7 @@ void narrow_row(Warp& warp, const Instruction& instruction) {
 }
 
 void exit_lanes(Warp& warp, const Instruction& instruction) {
-  (void)instruction;
+  if (warp.warpgroup) require_nothing_in_flight(warp, instruction);
   warp.living &= ~warp.mask;
   warp.group &= ~warp.mask;
   warp.block->progress = true;

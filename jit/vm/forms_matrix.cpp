@@ -8,6 +8,7 @@
 #include "jit/vm/access.h"
 #include "jit/vm/decoder.h"
 #include "jit/vm/forms.h"
+#include "jit/vm/fragments.h"
 #include "jit/vm/rendezvous.h"
 #include "jit/vm/tensor_core.h"
 #include "jit/vm/warp.h"
@@ -102,33 +103,6 @@ constexpr MatrixForm kMatrixForms[] = {
     {"mma.sync.aligned.m16n8k8.row.col.f64.f64.f64.f64", {16, 8, 8}, f64, f64, Accumulator::f64},
     {"mma.sync.aligned.m16n8k16.row.col.f64.f64.f64.f64", {16, 8, 16}, f64, f64, Accumulator::f64},
 };
-
-constexpr int element_bits(MatrixFormat format) {
-  switch (format) {
-    case f16:
-    case bf16:
-      return 16;
-    case tf32:
-      return 32;
-    case f64:
-      return 64;
-    default:
-      return 8;
-  }
-}
-// Elements that share a register: a register has 32 bits, for f64 64.
-constexpr int packed(MatrixFormat format) { return format == f64 ? 1 : 32 / element_bits(format); }
-
-// Where element `h` of register `i` of a lane lies. g = lane / 4, t = lane % 4, e elements a register.
-// Source: PTX ISA, the fragment figures of mma.m16n8k*; one formula covers all of them.
-struct Place2 {
-  int row, column;
-};
-constexpr Place2 a_place(int lane, int i, int h, int e) {
-  return {lane / 4 + 8 * (i % 2), e * (lane % 4) + h + 4 * e * (i / 2)};
-}
-constexpr Place2 b_place(int lane, int i, int h, int e) { return {e * (lane % 4) + h + 4 * e * i, lane / 4}; }
-constexpr Place2 c_place(int lane, int i) { return {lane / 4 + 8 * (i / 2), 2 * (lane % 4) + i % 2}; }
 
 struct Registers {
   int a, b, c;

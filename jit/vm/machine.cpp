@@ -19,6 +19,7 @@
 #include "jit/vm/scheduler.h"
 #include "jit/vm/specials.h"
 #include "jit/vm/warp.h"
+#include "jit/vm/warpgroup.h"
 
 namespace attest::vm {
 namespace {
@@ -101,9 +102,11 @@ void start(Block& block, Launch& launch, Dim3 index, uint64_t linear, uint32_t r
   block.cluster_phase = 0;
   auto base = reinterpret_cast<uintptr_t>(block.arena.get());
   std::byte* arena = block.arena.get() + ((64 - base % 64) % 64);
+  block.warpgroups = make_warpgroups(code, warps);
   for (uint32_t i = 0; i < warps; ++i) {
     Warp& warp = block.warps[i];
     warp = Warp{};
+    if (block.warpgroups) warp.warpgroup = &(*block.warpgroups)[i / kWarpsTogether];
     warp.registers = arena + i * warp_bytes;
     warp.frame = warp.registers + code.file_bytes;
     warp.frame_initialised = block.frame_flags.get() + i * frame_bytes;

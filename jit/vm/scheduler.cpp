@@ -6,6 +6,7 @@
 #include <string>
 
 #include "jit/vm/barrier.h"
+#include "jit/vm/register_hazards.h"
 #include "jit/vm/rendezvous.h"
 
 namespace attest::vm {
@@ -17,7 +18,7 @@ constexpr uint64_t kSlice =
 
 // Runs warp.group from warp.pc until it must regroup or `steps` instructions are done. Returns the
 // instructions done.
-template <bool kObserved>
+template <bool kObserved, bool kWatched>
 uint64_t run_group(Warp& warp, uint64_t steps) {
   const Instruction* const code = warp.launch->code->instructions.data();
   uint64_t lanes = 0;
@@ -36,7 +37,9 @@ uint64_t run_group(Warp& warp, uint64_t steps) {
       const Site site = site_of(warp, instruction);
       for (Observer* observer : warp.launch->observers) observer->instruction(site);
     }
-    if (mask) instruction.run(warp, instruction);
+    if (!mask) continue;
+    if constexpr (kWatched) check_registers(warp, instruction);
+    instruction.run(warp, instruction);
   } while (--left && warp.pc < warp.stop);
   for (uint32_t rest = warp.group; rest; rest &= rest - 1) warp.lane_pc[std::countr_zero(rest)] = warp.pc;
   const uint64_t done = steps - left;
@@ -51,7 +54,9 @@ uint64_t run_group(Warp& warp, uint64_t steps) {
 }
 
 uint64_t run(Warp& warp, uint64_t steps) {
-  return observed(warp) ? run_group<true>(warp, steps) : run_group<false>(warp, steps);
+  if (warp.warpgroup)
+    return observed(warp) ? run_group<true, true>(warp, steps) : run_group<false, true>(warp, steps);
+  return observed(warp) ? run_group<true, false>(warp, steps) : run_group<false, false>(warp, steps);
 }
 
 // The lanes of `candidates` with the lowest pc; `stop` is where the next ones wait.
@@ -154,7 +159,7 @@ bool release_waiting(Block& block) {
 [[noreturn]] void deadlock(const Cluster& cluster) {
   for (const std::unique_ptr<Block>& block : cluster.blocks) {
     for (const Warp& warp : block->warps) {
-      const uint32_t waiting = warp.at_barrier | warp.at_collective | warp.at_cluster;
+      const uint32_t waiting = warp.waiting();
       if (!waiting) continue;
       const uint32_t pc = warp.lane_pc[std::countr_zero(waiting)];
       uint32_t same = 0;

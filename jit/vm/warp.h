@@ -22,6 +22,7 @@ namespace attest::vm {
 struct Block;
 struct Launch;
 struct CopiesInFlight;
+struct Warpgroup;
 
 // What a recursive call saved of a function, to be put back when it returns.
 struct SavedCall {
@@ -48,6 +49,7 @@ struct Warp {
   uint32_t cluster_arrived = 0;  // lanes that arrived in the cluster barrier's phase that is open
   uint32_t cluster_passed = 0;   // lanes whose phase is complete, but that have not waited yet
   uint32_t at_dependency = 0;    // lanes at griddepcontrol.wait while the primary grid has not ended
+  uint32_t at_warpgroup = 0;     // lanes that wait for other warps of their warpgroup
   uint32_t starved = 0;          // lanes that were not chosen in the last slice
   uint32_t index = 0;            // in the block
   alignas(64) std::array<uint32_t, kLanes> lane_pc{};  // of lanes outside the group
@@ -56,7 +58,8 @@ struct Warp {
   std::byte* frame = nullptr;                        // [lane][frame_bytes]
   uint8_t* frame_initialised = nullptr;
   std::array<std::vector<SavedCall>, kLanes> saved;
-  uint32_t compared[2] = {0, 0};  // between a comparison and what is done with it (forms_compare.cpp)
+  uint32_t compared[2] = {0, 0};   // between a comparison and what is done with it (forms_compare.cpp)
+  Warpgroup* warpgroup = nullptr;  // warpgroup.h; null in kernels without wgmma
   Block* block = nullptr;
   Launch* launch = nullptr;
 
@@ -65,7 +68,9 @@ struct Warp {
     return reinterpret_cast<T*>(registers + offset);
   }
   uint32_t& predicate(uint32_t offset) const { return *row<uint32_t>(offset); }
-  uint32_t runnable() const { return living & ~at_barrier & ~at_collective & ~at_cluster & ~at_dependency; }
+  // Lanes that wait for other lanes.
+  uint32_t waiting() const { return at_barrier | at_collective | at_cluster | at_warpgroup; }
+  uint32_t runnable() const { return living & ~waiting() & ~at_dependency; }
   // Takes lanes out of the group and leaves them at `at`; the group is formed anew afterwards.
   void park(uint32_t lanes, uint32_t at) {
     for (uint32_t rest = lanes; rest; rest &= rest - 1)
@@ -103,7 +108,8 @@ struct Block {
   uint64_t random = 0;  // state of the schedule's generator
   uint64_t ticks = 0;   // warp-instructions of this block so far
   std::shared_ptr<CopiesInFlight>
-      copies;             // asynchronous ones, per warp (forms_async.cpp); null while there are none
+      copies;  // asynchronous ones, per warp (forms_async.cpp); null while there are none
+  std::shared_ptr<std::vector<Warpgroup>> warpgroups;  // null in kernels without wgmma
   bool progress = false;  // something happened that may let a waiting or spinning warp go on: memory, a
                           // barrier, an asynchronous operation or a lane's life changed (livelock.h)
 };
