@@ -12,6 +12,7 @@
 #include <thread>
 #include <utility>
 
+#include "jit/vm/arithmetic_mode.h"
 #include "jit/vm/observer.h"
 #include "jit/vm/program_data.h"
 #include "jit/vm/scheduler.h"
@@ -66,6 +67,9 @@ void check_launch(const EntryInfo& info, const LaunchOptions& options, uint64_t 
     refuse("grid " + text(options.grid) + " is no multiple of cluster " + text(cluster));
   if (options.host_threads < 1)
     refuse("host_threads " + std::to_string(options.host_threads) + ", expected at least 1");
+  if (options.arithmetic == Arithmetic::payload && (!options.payload || options.host_threads != 1))
+    refuse(options.payload ? "payload arithmetic runs on one host thread: its table has no locks"
+                           : "payload arithmetic needs LaunchOptions::payload, a table for its values");
 }
 
 // (Re)starts a block: registers poisoned with all ones, memory never written.
@@ -265,6 +269,11 @@ LaunchStatistics Machine::launch(const Program& program, std::string_view entry,
   const State::Module& module = state_->module(program);
   Launch launch;
   launch.code = &program.data().code.find(entry)->second;
+  Code in_mode;
+  if (const Replacements* forms = replacements(options.arithmetic)) {
+    in_mode = with_replacements(*launch.code, *forms);
+    launch.code = &in_mode;
+  }
   launch.options = &options;
   launch.memory = &state_->memory;
   launch.params = params;
