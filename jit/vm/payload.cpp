@@ -250,14 +250,7 @@ Payload tagged(uint64_t tag, const Payload& a, double (*real)(double), bool odd)
   const double shadow = real(a.shadow);
   if (a.kind != Payload::Kind::finite || a.zero() || shadow != shadow) return payload_of(shadow);
   const Payload size = std::signbit(a.shadow) ? -a : a;
-  constexpr int kUsed = 32;
-  uint64_t hash = hash_bits(tag, size.minus);
-  for (const Padic& part : {size.number, size.twos}) {
-    if (part.exact_zero()) continue;
-    if (part.precision < kUsed)
-      throw CannotCheck("a function of a number of which less than 32 bits are known");
-    hash = hash_bits(hash_bits(hash, low(part.unit, kUsed)), static_cast<uint64_t>(part.valuation));
-  }
+  const uint64_t hash = hash_bits(tag, digest(size));
   Payload result;
   result.number = odd && std::signbit(a.shadow) ? -made_of(hash) : made_of(hash);
   result.shadow = shadow;
@@ -285,6 +278,20 @@ Agreement agreement(const Payload& a, const Payload& b) {
   part(a.number, b.number);
   part(a.twos, b.twos);
   return result;
+}
+
+uint64_t digest(const Payload& value) {
+  if (value.kind != Payload::Kind::finite)
+    return hash_bits(static_cast<uint64_t>(value.kind), value.shadow > 0);
+  constexpr int kUsed = 32;
+  uint64_t hash = hash_bits(value.minus, 0);
+  for (const Padic& part : {value.number, value.twos}) {
+    const int32_t below = std::min(part.valuation, 0);
+    if (part.end() - below < kUsed) throw CannotCheck("a value of which less than 32 bits are known");
+    const uint64_t bits = part.unit ? shifted(part.unit, part.valuation - below) : 0;
+    hash = hash_bits(hash_bits(hash, low(bits, kUsed)), static_cast<uint64_t>(below));
+  }
+  return hash;
 }
 
 }  // namespace attest::vm

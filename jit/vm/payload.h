@@ -81,6 +81,10 @@ struct Agreement {
 };
 Agreement agreement(const Payload& a, const Payload& b);
 
+// The same 64 bits for elements that agree, whatever else is known of them: made of 32 bits of each part.
+// Throws CannotCheck when fewer are known.
+uint64_t digest(const Payload& value);
+
 uint64_t hash_bits(uint64_t state, uint64_t value);
 
 }  // namespace attest::vm

@@ -145,6 +145,22 @@ TEST(Payload, OtherFunctionsAreTaggedByTheirArgument) {
   EXPECT_FALSE(agree(sqrt(a), sine(a)));
 }
 
+TEST(Payload, DigestsAreThoseOfWhatAgrees) {
+  const Payload a = payload_of(0.3), b = payload_of(-1.7), l = payload_of(5.5) + payload_of(2.25);
+  EXPECT_EQ(digest(a + b), digest(b + a));
+  EXPECT_EQ(digest(a * b / l), digest(a / l * b));
+  EXPECT_EQ(digest(exp2(log2(l))), digest(l));
+  EXPECT_EQ(digest(l + (a - a)), digest(l));  // fewer bits known of one
+  EXPECT_NE(digest(a), digest(b));
+  EXPECT_NE(digest(a), digest(-a));
+  EXPECT_NE(digest(a / l), digest(a));
+  EXPECT_NE(digest(log2(l)), digest(log2(-(-l) * payload_of(1) + payload_of(1))));
+  EXPECT_NE(digest(payload_of(INFINITY)), digest(payload_of(-INFINITY)));
+  Payload vague = integer(5);
+  vague.number.precision = 31;
+  EXPECT_THROW(digest(vague), CannotCheck);
+}
+
 // --- attention, as the kernels compute it and as it is defined ---
 
 struct Problem {
