@@ -11,6 +11,7 @@
 
 #include "cli/command.h"
 #include "cli/launch_file.h"
+#include "cli/payload_digest.h"
 #include "cli/report_file.h"
 #include "cli/text_file.h"
 #include "jit/vm/counters.h"
@@ -26,6 +27,7 @@ struct VmOptions {
   std::string launch;
   std::string schedule = "lockstep";
   std::uint64_t seed = 0;
+  std::string arithmetic = "hw";
   std::vector<std::string> checks = {"memory"};
   bool counters = false;
   std::string json;
@@ -35,6 +37,12 @@ struct VmOptions {
 vm::Schedule schedule(std::string_view name) {
   if (name == "serial") return vm::Schedule::serial;
   return name == "shuffled" ? vm::Schedule::shuffled : vm::Schedule::lockstep;
+}
+
+vm::Arithmetic arithmetic(std::string_view name) {
+  if (name == "wide") return vm::Arithmetic::wide;
+  if (name == "perturb") return vm::Arithmetic::perturb;
+  return name == "payload" ? vm::Arithmetic::payload : vm::Arithmetic::hw;
 }
 
 // The parameter block as the PTX lays it out, and the device address of every buffer (0 for scalars).
@@ -72,16 +80,21 @@ Staged stage(vm::Machine& machine, const vm::EntryInfo& entry, const LaunchFile&
   return staged;
 }
 
-// One sentence for a buffer that does not hold what was expected; empty when it does.
+// One sentence for a buffer that does not hold what was expected; empty when it does. `table`: of payload
+// arithmetic, or null; elements are compared by their shadows then.
 std::string mismatch(const vm::Machine& machine, std::uint64_t address, const BufferParameter& buffer,
-                     const Expectation& expected) {
+                     const Expectation& expected, const vm::PayloadTable* table) {
   const std::size_t size = buffer.codec->bytes;
   std::vector<std::byte> bytes(expected.values.size() * size);
   machine.memory().read(address, bytes);
   std::size_t failures = 0;
   std::string first;
   for (std::size_t i = 0; i < expected.values.size(); ++i) {
-    const Number want = expected.values[i], got = buffer.codec->decode(std::span(bytes).subspan(i * size));
+    const auto element = std::span<const std::byte>(bytes).subspan(i * size, size);
+    const bool shadow = table && holds_payloads(*buffer.codec);
+    const Number want = expected.values[i];
+    const Number got = shadow ? static_cast<Number>(payload_element(*table, *buffer.codec, element).shadow)
+                              : buffer.codec->decode(element);
     const bool met = std::isnan(want)      ? std::isnan(got)
                      : std::isfinite(want) ? std::fabs(got - want) <= expected.tolerance
                                            : got == want;
@@ -182,10 +195,17 @@ ExitStatus run_ptx(const Console& console, const VmOptions& options) {
   launch.options.seed = options.seed;
   launch.options.host_threads = options.threads;
   launch.options.check_memory = checks("memory");
+  launch.options.arithmetic = arithmetic(options.arithmetic);
+  vm::PayloadTable table;
+  const bool payload = launch.options.arithmetic == vm::Arithmetic::payload;
+  if (payload) launch.options.payload = &table;
 
   vm::Machine machine;
   const Staged staged = stage(machine, program->entry(entry), launch);
-  ordered_json report = {{"entry", entry}, {"schedule", options.schedule}, {"status", "clean"}};
+  ordered_json report = {{"entry", entry},
+                         {"schedule", options.schedule},
+                         {"arithmetic", options.arithmetic},
+                         {"status", "clean"}};
   ExitStatus status = ExitStatus::holds;
   vm::CountingObserver counting;
   vm::RaceObserver racing;
@@ -219,7 +239,8 @@ ExitStatus run_ptx(const Console& console, const VmOptions& options) {
     ordered_json mismatches = ordered_json::array();
     for (const Expectation& expected : launch.expectations) {
       const auto& buffer = std::get<BufferParameter>(launch.parameters[expected.parameter]);
-      const std::string text = mismatch(machine, staged.addresses[expected.parameter], buffer, expected);
+      const std::string text = mismatch(machine, staged.addresses[expected.parameter], buffer, expected,
+                                        payload ? &table : nullptr);
       if (text.empty()) continue;
       mismatches.push_back(text);
       console.out << console.paint(Colour::bad, "mismatch") << ": " << text << '\n';
@@ -232,6 +253,16 @@ ExitStatus run_ptx(const Console& console, const VmOptions& options) {
                                  launch.expectations.size());
     }
     report["mismatches"] = mismatches;
+  }
+  if (payload && report["status"] != "trap") {
+    for (std::size_t i = 0; i < launch.parameters.size(); ++i) {
+      const auto* buffer = std::get_if<BufferParameter>(&launch.parameters[i]);
+      if (!buffer || buffer->access == vm::Access::read || !holds_payloads(*buffer->codec)) continue;
+      const PayloadDigest found = payload_digest(machine, staged.addresses[i], *buffer, table);
+      report["payload"][fmt::format("param {}", i)] = fmt::format("{:016x}", found.digest);
+      console.out << fmt::format("payload of param {}: {:016x} ({} of {} elements written)\n", i,
+                                 found.digest, found.written, buffer->elements());
+    }
   }
   if (options.counters) print_counters(console, counting.counters());
   if (json_file) {
@@ -253,7 +284,15 @@ void add_vm_command(CLI::App& program, Action& chosen) {
   run->add_option("--schedule", options->schedule, "How lanes and warps interleave")
       ->check(CLI::IsMember({"lockstep", "serial", "shuffled"}))
       ->capture_default_str();
-  run->add_option("--seed", options->seed, "Of the shuffled schedule")->capture_default_str();
+  run->add_option("--seed", options->seed, "Of the shuffled schedule and of perturbed arithmetic")
+      ->capture_default_str();
+  run->add_option(
+         "--arithmetic", options->arithmetic,
+         "hw: as Hopper rounds; wide: tensor cores sum in double; perturb: approximate instructions and "
+         "tensor cores err at random within what is documented; payload: elements of an exact algebra, "
+         "printed as a digest that order, splits and rounding do not change")
+      ->check(CLI::IsMember({"hw", "wide", "perturb", "payload"}))
+      ->capture_default_str();
   run->add_option("--check", options->checks,
                   "What to check: memory (uninitialised reads; bounds always are), races, async")
       ->delimiter(',')
@@ -266,7 +305,13 @@ void add_vm_command(CLI::App& program, Action& chosen) {
   run->add_option("--json", options->json, "Write status, trap, mismatches and counters to this file");
   add_vm_conformance_command(*vm, chosen);
   run->callback([&chosen, options] {
-    chosen = [options](const Console& console) { return run_ptx(console, *options); };
+    chosen = [options](const Console& console) {
+      try {
+        return run_ptx(console, *options);
+      } catch (const vm::CannotCheck& error) {
+        throw std::invalid_argument(fmt::format("{}: cannot check: {}", options->ptx, error.what()));
+      }
+    };
   });
 }
 

@@ -110,6 +110,8 @@ void VmExecutor::launch(const CompiledKernel& kernel, const LaunchShape& shape,
   launch.seed = options_.seed;
   launch.instruction_budget = options_.instruction_budget;
   launch.host_threads = options_.host_threads;
+  launch.arithmetic = options_.arithmetic;
+  launch.payload = options_.payload;
   std::vector<vm::Observer*> observers = options_.observers;
   if (options_.count) observers.push_back(loads_.get());
   lane_instructions_ +=

@@ -11,11 +11,13 @@ namespace attest {
 
 struct VmOptions {
   vm::Schedule schedule = vm::Schedule::lockstep;
-  std::uint64_t seed = 0;  // of the shuffled schedule
+  std::uint64_t seed = 0;  // of the shuffled schedule and of perturbed arithmetic
   int host_threads = 1;
   std::uint64_t instruction_budget = std::uint64_t{1} << 36;  // lane-instructions a launch
   bool count = false;                                         // loaded_bytes(); slower
-  std::vector<vm::Observer*> observers;                       // further ones; they outlive the executor
+  vm::Arithmetic arithmetic = vm::Arithmetic::hw;
+  vm::PayloadTable* payload = nullptr;   // of payload arithmetic; outlives the executor
+  std::vector<vm::Observer*> observers;  // further ones; they outlive the executor
 };
 
 class VmExecutor : public Executor {

@@ -9,6 +9,8 @@
 #include "jit/vm/decoder.h"
 #include "jit/vm/forms.h"
 #include "jit/vm/fragments.h"
+#include "jit/vm/payload_table.h"
+#include "jit/vm/perturb.h"
 #include "jit/vm/rendezvous.h"
 #include "jit/vm/tensor_core.h"
 #include "jit/vm/warp.h"
@@ -163,9 +165,23 @@ void multiply_doubles(Warp& warp, const MatrixForm& form, const uint32_t* rows) 
   }
 }
 
+// One step of mma.sync with float operands that the tensor core takes as they are, as the launch's arithmetic
+// has it.
+void float_step(const Warp& warp, MatrixShape shape, MatrixFormat a_format, std::span<const uint32_t> a,
+                MatrixFormat b_format, std::span<const uint32_t> b, AccumulatorFormat accumulator,
+                std::span<const uint32_t> c, std::span<uint32_t> d) {
+  const LaunchOptions& options = *warp.launch->options;
+  const TensorCoreModel model = mma_sync_model(a_format);
+  if (options.arithmetic == Arithmetic::perturb)
+    perturbed_matrix_step(options.seed, model, shape, a_format, a, b_format, b, accumulator, c, d);
+  else
+    fused_matrix_step(model, shape, a_format, a, b_format, b, accumulator, c, d);
+}
+
 // What sm_90 does for fp8 operands (ptxas 13.0 emits it): operands become f16, one step takes the k with k %
 // 4 < 2 from zero, a second one the others, and C is added last, rounded to nearest.
-void fp8_step(const MatrixForm& form, const uint32_t* a, const uint32_t* b, const uint32_t* c, uint32_t* d) {
+void fp8_step(const Warp& warp, const MatrixForm& form, const uint32_t* a, const uint32_t* b,
+              const uint32_t* c, uint32_t* d) {
   const auto [m, n, k] = form.shape;
   const auto as_f16 = [](MatrixFormat format, uint32_t bits) -> uint32_t {
     if (format == e5m2) return bits << 8;  // the upper half of an f16
@@ -187,8 +203,7 @@ void fp8_step(const MatrixForm& form, const uint32_t* a, const uint32_t* b, cons
       for (int j = 0; j < n; ++j)
         right[static_cast<size_t>(column * n + j)] = as_f16(form.b, b[from * n + j]);
     }
-    fused_matrix_step(mma_sync_model(f16), {m, n, 16}, f16, left, f16, right, AccumulatorFormat::f32, sum,
-                      sum);
+    float_step(warp, {m, n, 16}, f16, left, f16, right, AccumulatorFormat::f32, sum, sum);
   }
   for (size_t i = 0; i < sum.size(); ++i) {
     const float result = std::bit_cast<float>(c[i]) + std::bit_cast<float>(sum[i]);
@@ -217,12 +232,14 @@ void multiply(Warp& warp, const Instruction& instruction) {
   const AccumulatorFormat format = half ? AccumulatorFormat::f16 : AccumulatorFormat::f32;
   if (form.accumulator == Accumulator::s32)
     integer_matrix_step(form.shape, form.a, left, form.b, right, form.saturate, c, d);
-  else if (warp.launch->options->arithmetic == Arithmetic::wide)
+  else if (const LaunchOptions& options = *warp.launch->options; options.arithmetic == Arithmetic::payload)
+    payload_matrix_step(*options.payload, form.shape, form.a, left, form.b, right, format, c, d);
+  else if (options.arithmetic == Arithmetic::wide)
     wide_matrix_step(form.shape, form.a, left, form.b, right, format, c, d);
   else if (element_bits(form.a) == 8)
-    fp8_step(form, a.data(), b.data(), c.data(), d.data());
+    fp8_step(warp, form, a.data(), b.data(), c.data(), d.data());
   else
-    fused_matrix_step(mma_sync_model(form.a), form.shape, form.a, left, form.b, right, format, c, d);
+    float_step(warp, form.shape, form.a, left, form.b, right, format, c, d);
   for (int i = 0; i < count.c; ++i) {
     uint32_t* row = warp.row<uint32_t>(rows[i]);
     for (int lane = 0; lane < static_cast<int>(kLanes); ++lane) {

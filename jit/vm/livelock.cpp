@@ -37,7 +37,7 @@ uint64_t state_of(const Cluster& cluster) {
     for (const Warp& warp : block->warps) {
       for (const uint32_t mask :
            {warp.living, warp.at_barrier, warp.counted, warp.at_collective, warp.at_cluster,
-            warp.cluster_halted, warp.cluster_arrived, warp.cluster_passed, warp.starved})
+            warp.at_warpgroup, warp.cluster_halted, warp.cluster_arrived, warp.cluster_passed, warp.starved})
         mix(hash, mask);
       for (uint32_t rest = warp.living; rest; rest &= rest - 1) {
         const auto lane = static_cast<uint32_t>(std::countr_zero(rest));

@@ -12,6 +12,7 @@
 #include <thread>
 #include <utility>
 
+#include "jit/vm/arithmetic_mode.h"
 #include "jit/vm/barrier.h"
 #include "jit/vm/livelock.h"
 #include "jit/vm/observer.h"
@@ -69,6 +70,9 @@ void check_launch(const EntryInfo& info, const LaunchOptions& options, uint64_t 
     refuse("grid " + text(options.grid) + " is no multiple of cluster " + text(cluster));
   if (options.host_threads < 1)
     refuse("host_threads " + std::to_string(options.host_threads) + ", expected at least 1");
+  if (options.arithmetic == Arithmetic::payload && (!options.payload || options.host_threads != 1))
+    refuse(options.payload ? "payload arithmetic runs on one host thread: its table has no locks"
+                           : "payload arithmetic needs LaunchOptions::payload, a table for its values");
 }
 
 // (Re)starts a block: registers poisoned with all ones, memory never written.
@@ -276,6 +280,10 @@ void Machine::State::prepare(const LaunchRequest& request, LaunchOptions& option
   check_launch(info, options, request.params.size());
   const Module& variables = module(request.program);
   launch.code = &request.program.data().code.find(request.entry)->second;
+  if (const Replacements* forms = replacements(options.arithmetic)) {
+    launch.in_mode = with_replacements(*launch.code, *forms);
+    launch.code = &launch.in_mode;
+  }
   launch.options = &options;
   launch.memory = &memory;
   launch.params = request.params;

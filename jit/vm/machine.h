@@ -14,6 +14,7 @@
 namespace attest::vm {
 
 class Observer;
+class PayloadTable;
 
 // How lanes and warps take turns. All are legal orders: a kernel without races gives the same bits under
 // each.
@@ -24,19 +25,28 @@ enum class Schedule {
              // (LaunchOptions::seed)
 };
 
-enum class Arithmetic { hw, wide };
+// What float instructions compute (README.md, Arithmetic).
+enum class Arithmetic {
+  hw,       // as Hopper rounds
+  wide,     // the same, but tensor cores sum in double
+  perturb,  // approximate instructions and tensor cores err at random within what is documented of them
+            // (LaunchOptions::seed)
+  payload,  // elements of an exact algebra instead of floats (LaunchOptions::payload)
+};
 
 struct LaunchOptions {
   Dim3 grid{}, block{}, cluster{};
   uint64_t dynamic_shared_bytes = 0;
   Schedule schedule = Schedule::lockstep;
-  uint64_t seed = 0;  // of the shuffled schedule
+  uint64_t seed = 0;  // of the shuffled schedule and of perturbed arithmetic
   uint64_t instruction_budget = uint64_t{1}
                                 << 40;  // lane-instructions per launch; checked every few thousand
   int host_threads = 1;                 // blocks run on this many threads
   bool check_memory = true;  // false: reads of uninitialised bytes are allowed; bounds, permission,
                              // alignment and space are always checked
   Arithmetic arithmetic = Arithmetic::hw;
+  PayloadTable* payload = nullptr;  // of payload arithmetic, which demands it and one host thread; launches
+                                    // that pass values on through memory share it
 };
 
 // Lane- and warp-instructions of the last launch.
@@ -67,8 +77,9 @@ class Machine {
 
   // Runs `entry` to its end. `params` is the kernel's parameter block as the PTX lays it out
   // (EntryInfo::parameters). Throws Trap for what the kernel does wrong, std::invalid_argument for a launch
-  // that cannot be: sizes of params or block, an unknown entry. After a trap the memory holds what was
-  // written until then.
+  // that cannot be: sizes of params or block, an unknown entry, payload arithmetic without a table;
+  // CannotCheck (payload.h) for what the arithmetic has no meaning for. After a trap the memory holds what
+  // was written until then.
   LaunchStatistics launch(const Program& program, std::string_view entry, const LaunchOptions& options,
                           std::span<const std::byte> params, std::span<Observer* const> observers = {});
 

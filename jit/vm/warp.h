@@ -116,6 +116,7 @@ struct Block {
 
 struct Launch {
   const Code* code = nullptr;
+  Code in_mode;  // what `code` is when an arithmetic mode replaces forms (arithmetic_mode.h)
   const LaunchOptions* options = nullptr;
   Memory* memory = nullptr;
   std::span<const std::byte> params;

@@ -136,6 +136,61 @@ TEST_F(VmRun, CannotCheckAnUnknownInstruction) {
   EXPECT_NE(ran.err.find("cannot check: PTX line 21"), std::string::npos) << ran.err;
 }
 
+std::string with(const std::string& from, const std::string& to) {
+  std::string ptx = kAdd;
+  return ptx.replace(ptx.find(from), from.size(), to);
+}
+
+TEST_F(VmRun, PayloadArithmeticTellsFormulasApartAndNotTheirOrder) {
+  const auto digest = [&](const std::string& ptx) {
+    const std::string path = folder_.file("report.json");
+    const Ran ran = run(ptx, launch(4, kValues, ""), {"--arithmetic", "payload", "--json", path});
+    EXPECT_EQ(ran.status, 0) << ran.err;
+    EXPECT_NE(ran.out.find("payload of param 1: "), std::string::npos) << ran.out;
+    return json::parse(read_all(path))["payload"]["param 1"].get<std::string>();
+  };
+  const std::string sum = digest(kAdd);
+  EXPECT_EQ(digest(with("add.f32 %f3, %f2, %f1", "add.f32 %f3, %f1, %f2")), sum);
+  EXPECT_EQ(digest(with("add.f32 %f3, %f2, %f1", "fma.rn.f32 %f3, %f1, 0f3F800000, %f2")), sum);
+  EXPECT_NE(digest(with("add.f32", "sub.f32")), sum);
+  EXPECT_NE(digest(with("add.f32 %f3, %f2, %f1", "add.f32 %f3, %f2, %f2")), sum);
+}
+
+TEST_F(VmRun, PayloadArithmeticComparesRealValuesAndCannotCheckEverything) {
+  const Ran met = run(kAdd,
+                      launch(4, R"({"values": [1, 2, 3, 4]})",
+                             R"({"param": 1, "values": [1.5, 2.5, 3.5, 4.5], "tolerance": 0})"),
+                      {"--arithmetic", "payload"});
+  EXPECT_EQ(met.status, 0) << met.out << met.err;
+  const Ran unmet = run(kAdd,
+                        launch(4, R"({"values": [1, 2, 3, 4]})",
+                               R"({"param": 1, "values": [1.5, 2.5, 3.5, 4], "tolerance": 0})"),
+                        {"--arithmetic", "payload"});
+  EXPECT_EQ(unmet.status, 1);
+  const Ran refused =
+      run(with("add.f32", "add.sat.f32"), launch(4, kValues, ""), {"--arithmetic", "payload"});
+  EXPECT_EQ(refused.status, 2);
+  EXPECT_TRUE(is_one_line(refused.err)) << refused.err;
+  EXPECT_NE(refused.err.find("cannot check: PTX line 21: `add.sat.f32` has no meaning"), std::string::npos)
+      << refused.err;
+  EXPECT_EQ(run(kAdd, launch(4, kValues, ""), {"--arithmetic", "payload", "--threads", "2"}).status, 2);
+}
+
+TEST_F(VmRun, PerturbedArithmeticMovesApproximationsByItsSeed) {
+  const std::string ptx = with("add.f32 %f3, %f2, %f1", "ex2.approx.f32 %f3, %f2");
+  const auto status = [&](const std::string& tolerance, std::vector<std::string> more) {
+    return run(ptx,
+               launch(4, R"({"values": [1, 2, 3, 4]})",
+                      R"({"param": 1, "values": [2, 4, 8, 16], "tolerance": )" + tolerance + "}"),
+               std::move(more))
+        .status;
+  };
+  EXPECT_EQ(status("0", {}), 0);
+  EXPECT_EQ(status("0", {"--arithmetic", "wide"}), 0);
+  EXPECT_EQ(status("0", {"--arithmetic", "perturb", "--seed", "2"}), 1);
+  EXPECT_EQ(status("1e-5", {"--arithmetic", "perturb", "--seed", "2"}), 0);
+}
+
 TEST_F(VmRun, CountsInstructionsAndBytes) {
   const std::string path = folder_.file("report.json");
   const Ran ran = run(kAdd, launch(4, kValues, ""), {"--counters", "--json", path});
