@@ -270,6 +270,8 @@ LaunchStatistics Machine::launch(const Program& program, std::string_view entry,
   launch.params = params;
   launch.entry = std::string(entry);
   launch.observers = observers;
+  for (const Observer* observer : observers)
+    launch.watched = launch.watched || observer->watches_instructions();
   launch.constants = launch.code->constants;
   for (const Relocation& relocation : launch.code->relocations) {
     const uint64_t address = module.addresses[relocation.variable] + static_cast<uint64_t>(relocation.addend);
