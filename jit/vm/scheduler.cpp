@@ -17,8 +17,9 @@ constexpr uint64_t kSlice =
     512;  // warp-instructions before somebody else gets a turn: short, for those who spin
 
 // Runs warp.group from warp.pc until it must regroup or `steps` instructions are done. Returns the
-// instructions done.
-template <bool kObserved, bool kWatched>
+// instructions done. kWatched: an observer wants to hear of each instruction; kHazards: registers may be in
+// flight.
+template <bool kWatched, bool kHazards>
 uint64_t run_group(Warp& warp, uint64_t steps) {
   const Instruction* const code = warp.launch->code->instructions.data();
   uint64_t lanes = 0;
@@ -33,12 +34,12 @@ uint64_t run_group(Warp& warp, uint64_t steps) {
     ++warp.pc;
     lanes += static_cast<uint64_t>(std::popcount(mask));
     warp.mask = mask;
-    if constexpr (kObserved) {
+    if constexpr (kWatched) {
       const Site site = site_of(warp, instruction);
       for (Observer* observer : warp.launch->observers) observer->instruction(site);
     }
     if (!mask) continue;
-    if constexpr (kWatched) check_registers(warp, instruction);
+    if constexpr (kHazards) check_registers(warp, instruction);
     instruction.run(warp, instruction);
   } while (--left && warp.pc < warp.stop);
   for (uint32_t rest = warp.group; rest; rest &= rest - 1) warp.lane_pc[std::countr_zero(rest)] = warp.pc;
@@ -54,9 +55,10 @@ uint64_t run_group(Warp& warp, uint64_t steps) {
 }
 
 uint64_t run(Warp& warp, uint64_t steps) {
+  const bool watched = warp.launch->watched;
   if (warp.warpgroup)
-    return observed(warp) ? run_group<true, true>(warp, steps) : run_group<false, true>(warp, steps);
-  return observed(warp) ? run_group<true, false>(warp, steps) : run_group<false, false>(warp, steps);
+    return watched ? run_group<true, true>(warp, steps) : run_group<false, true>(warp, steps);
+  return watched ? run_group<true, false>(warp, steps) : run_group<false, false>(warp, steps);
 }
 
 // The lanes of `candidates` with the lowest pc; `stop` is where the next ones wait.

@@ -187,6 +187,28 @@ const Twins kTwins[] = {
      "%r7, [%rd4+16]; $done:",
      write_read,
      {.blocks = 2, .threads = 64}},
+    {"TheLastBlockMayResetTheCounter",
+     // Whose atomic saw the other's is ordered after it, so an ordinary store is allowed then.
+     "fence.acq_rel.gpu; atom.global.add.u32 %r1, [%g], 1; setp.ne.u32 %p1, %r1, 1; @%p1 bra $done; "
+     "fence.acq_rel.gpu; st.global.b32 [%g], 0; $done:",
+     "fence.acq_rel.gpu; atom.global.add.u32 %r1, [%g], 1; setp.ne.u32 %p1, %r1, 0; @%p1 bra $done; "
+     "fence.acq_rel.gpu; st.global.b32 [%g], 0; $done:",
+     atomic_plain,
+     {.blocks = 2, .threads = 1}},
+    {"TwoReadsNeverRaceHoweverTheyAreSpelled",
+     "ld.volatile.global.b32 %r1, [%g]; ld.global.b32 %r2, [%g]; ld.relaxed.cta.global.b32 %r3, [%g];",
+     "ld.volatile.global.b32 %r1, [%g]; setp.eq.u32 %p1, %t, 0; @%p1 st.global.b32 [%g], %t;",
+     atomic_plain,
+     {.blocks = 2}},
+    {"AReleasingStoreIsPartOfWhatItReleases",
+     "setp.ne.u32 %p1, %b, 0; @%p1 bra $read; st.release.gpu.global.b32 [%g], 1; bra $done; "
+     "$read: ld.acquire.gpu.global.b32 %r1, [%g]; setp.eq.u32 %p2, %r1, 0; @%p2 bra $read; "
+     "st.global.b32 [%g], 0; $done:",
+     "setp.ne.u32 %p1, %b, 0; @%p1 bra $read; st.release.gpu.global.b32 [%g], 1; bra $done; "
+     "$read: ld.relaxed.gpu.global.b32 %r1, [%g]; setp.eq.u32 %p2, %r1, 0; @%p2 bra $read; "
+     "st.global.b32 [%g], 0; $done:",
+     atomic_plain,
+     {.blocks = 2, .threads = 1}},
     {"AReleaseIsNeededForAnAcquire",
      "setp.ne.u32 %p1, %b, 0; @%p1 bra $read; st.global.b32 [%g+16], %t; st.release.gpu.global.b32 [%g], 1; "
      "bra $done; "
