@@ -23,6 +23,7 @@ const FormTable& FormTable::instance() {
     add_barrier_forms(all);
     add_matrix_forms(all);
     add_async_forms(all);
+    add_mbarrier_forms(all);
     return all;
   }();
   return table;

@@ -63,5 +63,6 @@ void add_warp_forms(FormTable& table);
 void add_barrier_forms(FormTable& table);
 void add_matrix_forms(FormTable& table);
 void add_async_forms(FormTable& table);
+void add_mbarrier_forms(FormTable& table);
 
 }  // namespace attest::vm
