@@ -23,6 +23,10 @@ void with_mask(Warp& warp, uint32_t lanes, F f) {
   warp.mask = mask;
 }
 
+// Whether an operation that starts now does what it may as early as is legal, or as late (lockstep late,
+// serial early, shuffled at random).
+bool starts_early(Warp& warp);
+
 // Arrivals that wait for copies (cp.async.mbarrier.arrive) become due when somebody waits for their barrier,
 // the one at `place`: that is as late as they may be.
 void settle_copy_arrivals(Warp& waiting, const std::byte* place);

@@ -24,6 +24,9 @@ const FormTable& FormTable::instance() {
     add_matrix_forms(all);
     add_async_forms(all);
     add_mbarrier_forms(all);
+    add_bulk_forms(all);
+    add_bulk_tensor_forms(all);
+    add_proxy_forms(all);
     return all;
   }();
   return table;

@@ -42,10 +42,7 @@ struct WarpCopies {
 
 }  // namespace
 
-// Belongs to one block; blocks are used again, so it says whose it is.
 struct CopiesInFlight {
-  const Launch* launch = nullptr;
-  uint64_t block = 0;
   std::vector<WarpCopies> warps;
 };
 
@@ -56,10 +53,8 @@ constexpr const char* kArrivalSection =
     "parallel-synchronization-and-communication-instructions-cp-async-mbarrier-arrive";
 
 CopiesInFlight& copies_of(Block& block) {
-  if (!block.copies || block.copies->launch != block.launch || block.copies->block != block.linear) {
+  if (!block.copies) {
     block.copies = std::make_shared<CopiesInFlight>();
-    block.copies->launch = block.launch;
-    block.copies->block = block.linear;
     block.copies->warps.resize(block.warps.size());
   }
   return *block.copies;
@@ -86,20 +81,6 @@ void notify_store(Warp& warp, const Instruction& instruction, uint32_t lanes,
                             instruction.memory};
     for (Observer* observer : warp.launch->observers) observer->access(event);
   });
-}
-
-// Whether this copy reads its source now (as early as is legal) or when it is waited for (as late as is
-// legal).
-bool reads_early(Warp& warp) {
-  switch (warp.launch->options->schedule) {
-    case Schedule::lockstep:
-      return false;
-    case Schedule::serial:
-      return true;
-    case Schedule::shuffled:
-      return (next_random(warp.block->random) & 1) != 0;
-  }
-  return false;
 }
 
 // The source's bytes, checked: bounds, permission, initialisation. Lanes may copy fewer bytes than the target
@@ -162,7 +143,7 @@ void start_copy(Warp& warp, const Instruction& instruction) {
   lane_addresses(warp, instruction, copy.addresses);
   Resolved where;
   resolve(warp, instruction, copy.addresses, instruction.count, Touch::store, where);
-  copy.read_early = reads_early(warp);
+  copy.read_early = starts_early(warp);
   Block& block = *warp.block;
   each_lane(copy.lanes, [&](uint32_t lane) {
     copy.target[lane] = where.of(lane);
@@ -284,13 +265,12 @@ void arrive_after_copies(Warp& warp, const Instruction& instruction) {
   resolve(warp, look, arrival.addresses, 8, Touch::atomic, where);
   each_lane(warp.mask, [&](uint32_t lane) {
     arrival.target[lane] = where.of(lane);
-    BarrierWord word = living(warp, instruction, arrival.target[lane], lane);
-    if (instruction.variant == 0) {
-      if (word.pending == BarrierWord::kMost)
-        trap(warp, instruction, Rule::asynchronous, 1u << lane, "the mbarrier's pending count overflows");
-      ++word.pending;
-      word.write(arrival.target[lane]);
-    }
+    const Doer doer{warp, instruction, lane};
+    Block& block = block_of(warp, arrival.target[lane]);
+    if (instruction.variant == 0)
+      change_barrier(doer, block, arrival.target[lane], {.awaited = 1});
+    else
+      look_at_barrier(doer, block, arrival.target[lane]);
   });
   copies_of(*warp.block).warps[warp.index].pending.push_back(std::move(arrival));
 }
@@ -298,10 +278,8 @@ void arrive_after_copies(Warp& warp, const Instruction& instruction) {
 void arrive_pending(Warp& warp, const Pending& arrival, uint32_t lanes) {
   const Instruction& instruction = *arrival.instruction;
   each_lane(lanes, [&](uint32_t lane) {
-    BarrierWord word = living(warp, instruction, arrival.target[lane], lane);
-    drop(warp, instruction, word, 1, lane);
-    word.settle();
-    word.write(arrival.target[lane]);
+    change_barrier({warp, instruction, lane}, block_of(warp, arrival.target[lane]), arrival.target[lane],
+                   {.arrivals = 1});
   });
   if (observed(warp)) {
     with_mask(warp, lanes, [&] {
@@ -315,14 +293,29 @@ void arrive_pending(Warp& warp, const Pending& arrival, uint32_t lanes) {
 
 void decode_arrive_after_copies(Decoder& decoder, const syntax::Instruction& in, Instruction& out) {
   if (in.operands.size() != 1) decoder.fail("takes one address");
-  out.memory.space = Space::shared;
+  const auto has = [&](const char* modifier) {
+    return std::find(in.modifiers.begin(), in.modifiers.end(), modifier) != in.modifiers.end();
+  };
+  out.memory.space = has("shared") || has("shared::cta") ? Space::shared : Space::generic;
   out.memory.order = Order::release;
   out.memory.scope = Scope::cta;
-  out.variant = std::find(in.modifiers.begin(), in.modifiers.end(), "noinc") != in.modifiers.end();
+  out.variant = has("noinc");
   decoder.address(in.operands[0], out);
 }
 
 }  // namespace
+
+bool starts_early(Warp& warp) {
+  switch (warp.launch->options->schedule) {
+    case Schedule::lockstep:
+      return false;
+    case Schedule::serial:
+      return true;
+    case Schedule::shuffled:
+      return (next_random(warp.block->random) & 1) != 0;
+  }
+  return false;
+}
 
 void settle_copy_arrivals(Warp& waiting, const std::byte* place) {
   Block& block = *waiting.block;
@@ -374,7 +367,7 @@ void add_async_forms(FormTable& table) {
              .run = wait_all,
              .section = kCopySection,
              .meaning = "Finishes all copies of the lane."});
-  for (const std::string space : {".shared", ".shared::cta"}) {
+  for (const std::string space : {"", ".shared", ".shared::cta"}) {
     for (const std::string increment : {"", ".noinc"}) {
       table.add({.name = "cp.async.mbarrier.arrive" + increment + space + ".b64",
                  .operands = "",
