@@ -480,6 +480,8 @@ void resolve_unobserved(Warp& warp, const Instruction& instruction, Space space,
 // `lanes` of the warp in a space that is not generic; addresses are relative to that space.
 void resolve_space(Warp& warp, const Instruction& instruction, Space space, LaneAddresses& addresses,
                    uint32_t lanes, uint32_t bytes, Touch touch, Resolved& out) {
+  // What others may learn of, and what may come from outside the cluster.
+  if (touch != Touch::load || space == Space::global) ++warp.block->activity;
   if (observed(warp)) {  // once it is known to be allowed; resolving changes the addresses
     const LaneAddresses asked = addresses;
     resolve_unobserved(warp, instruction, space, addresses, lanes, bytes, touch, out);

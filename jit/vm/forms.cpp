@@ -25,6 +25,10 @@ const FormTable& FormTable::instance() {
     add_async_forms(all);
     add_cluster_forms(all);
     add_wgmma_forms(all);
+    add_mbarrier_forms(all);
+    add_bulk_forms(all);
+    add_bulk_tensor_forms(all);
+    add_proxy_forms(all);
     return all;
   }();
   return table;

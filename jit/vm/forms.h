@@ -65,5 +65,9 @@ void add_matrix_forms(FormTable& table);
 void add_async_forms(FormTable& table);
 void add_cluster_forms(FormTable& table);
 void add_wgmma_forms(FormTable& table);
+void add_mbarrier_forms(FormTable& table);
+void add_bulk_forms(FormTable& table);
+void add_bulk_tensor_forms(FormTable& table);
+void add_proxy_forms(FormTable& table);
 
 }  // namespace attest::vm

@@ -3,6 +3,7 @@
 #include <cstring>
 #include <vector>
 
+#include "jit/vm/bulk.h"
 #include "jit/vm/control.h"
 #include "jit/vm/decoder.h"
 #include "jit/vm/forms.h"
@@ -27,6 +28,9 @@ void exit_lanes(Warp& warp, const Instruction& instruction) {
   warp.group &= ~warp.mask;
   warp.block->progress = true;
   if (!warp.group) warp.stop = 0;
+  const auto alive = [](const Warp& each) { return each.living != 0; };
+  if (!warp.living && std::none_of(warp.block->warps.begin(), warp.block->warps.end(), alive))
+    end_bulk(*warp.block);
 }
 
 namespace {

@@ -101,6 +101,10 @@ void start(Block& block, Launch& launch, Dim3 index, uint64_t linear, uint32_t r
   block.rank = rank;
   block.launch = &launch;
   block.barriers.fill(Barrier{});
+  block.copies.reset();
+  block.bulk.reset();
+  block.mbarriers.reset();
+  block.spinning.reset();
   block.random = options.seed * 0x9E3779B97F4A7C15u ^ (linear + 1) * 0xD1B54A32D192ED03u;
   block.ticks = 0;
   block.cluster_phase = 0;
@@ -330,6 +334,7 @@ LaunchStatistics Machine::launch(const Program& program, std::string_view entry,
     for (std::thread& thread : pool) thread.join();
     if (first) std::rethrow_exception(first);
   }
+  for (const std::function<void()>& rest : launch.at_end) rest();
   for (Observer* observer : observers) observer->launch_end(event);
   return {launch.lane_instructions.load(), launch.warp_instructions.load()};
 }

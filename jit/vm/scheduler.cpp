@@ -8,6 +8,7 @@
 #include "jit/vm/barrier.h"
 #include "jit/vm/register_hazards.h"
 #include "jit/vm/rendezvous.h"
+#include "jit/vm/spinning.h"
 
 namespace attest::vm {
 namespace {
@@ -158,6 +159,24 @@ bool release_waiting(Block& block) {
   return retry_cluster_barrier(block) || any;
 }
 
+// Everybody waits: at barriers, or by testing an mbarrier that nothing can change.
+[[noreturn]] void livelock(const Cluster& cluster) {
+  std::string text;
+  const Warp* first = nullptr;
+  for (const std::unique_ptr<Block>& block : cluster.blocks) {
+    const std::string stuck = who_is_stuck(*block), waits = who_waits(*block);
+    if (stuck.empty() && waits.empty()) continue;
+    if (!text.empty()) text += "; ";
+    if (cluster.blocks.size() > 1) text += "block " + std::to_string(block->rank) + " of the cluster: ";
+    text += stuck + (stuck.empty() || waits.empty() ? "" : "; ") + waits;
+    for (const Warp& warp : block->warps)
+      if (!first && warp.runnable()) first = &warp;
+  }
+  const uint32_t lane = static_cast<uint32_t>(std::countr_zero(first->runnable()));
+  trap(*first, first->launch->code->instructions[first->lane_pc[lane]], Rule::deadlock, first->runnable(),
+       "deadlock: nobody can go on: " + text);
+}
+
 [[noreturn]] void deadlock(const Cluster& cluster) {
   for (const std::unique_ptr<Block>& block : cluster.blocks) {
     for (const Warp& warp : block->warps) {
@@ -259,6 +278,7 @@ bool advance(Cluster& cluster) {
     if (waits_for_primary(cluster)) return false;
     deadlock(cluster);
   }
+  if (living && all_stuck(cluster.by_rank)) livelock(cluster);
   return living;
 }
 

@@ -5,7 +5,9 @@
 #include <atomic>
 #include <bit>
 #include <cstring>
+#include <functional>
 #include <memory>
+#include <mutex>
 #include <span>
 #include <string>
 #include <type_traits>
@@ -21,8 +23,11 @@ namespace attest::vm {
 
 struct Block;
 struct Launch;
+struct BulkInFlight;
 struct CopiesInFlight;
 struct Warpgroup;
+struct Mbarriers;
+struct Spinning;
 
 // What a recursive call saved of a function, to be put back when it returns.
 struct SavedCall {
@@ -108,8 +113,12 @@ struct Block {
   uint64_t random = 0;  // state of the schedule's generator
   uint64_t ticks = 0;   // warp-instructions of this block so far
   std::shared_ptr<CopiesInFlight>
-      copies;  // asynchronous ones, per warp (forms_async.cpp); null while there are none
+      copies;                            // of cp.async, per warp (forms_async.cpp); null while there are none
+  std::shared_ptr<BulkInFlight> bulk;    // bulk.cpp; null while there was none
+  std::shared_ptr<Mbarriers> mbarriers;  // mbarrier.h; null while there was none
+  std::shared_ptr<Spinning> spinning;    // spinning.cpp; null while nobody tested a barrier in vain
   std::shared_ptr<std::vector<Warpgroup>> warpgroups;  // null in kernels without wgmma
+  uint64_t activity = 0;  // grows with everything that somebody else may be waiting for (spinning.h)
   bool progress = false;  // something happened that may let a waiting or spinning warp go on: memory, a
                           // barrier, an asynchronous operation or a lane's life changed (livelock.h)
 };
@@ -129,6 +138,8 @@ struct Launch {
   std::atomic<bool> cancelled{false};
   bool prerequisites_met = true;    // false: griddepcontrol.wait waits (Machine::launch_dependent)
   std::atomic<uint64_t> actors{0};  // asynchronous operations started so far; observer.h
+  std::mutex at_end_mutex;
+  std::vector<std::function<void()>> at_end;  // what asynchronous operations do after the last block
 };
 
 inline bool observed(const Warp& warp) { return !warp.launch->observers.empty(); }

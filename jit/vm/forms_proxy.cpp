@@ -1,0 +1,76 @@
+// Fences between the generic proxy and others, and the one that shows fresh barriers to the cluster.
+#include <string>
+
+#include "jit/vm/access.h"
+#include "jit/vm/decoder.h"
+#include "jit/vm/forms.h"
+#include "jit/vm/observer.h"
+#include "jit/vm/warp.h"
+
+namespace attest::vm {
+namespace {
+
+constexpr const char* kSection = "parallel-synchronization-and-communication-instructions-membar";
+
+// fence.proxy.async{.space}: execution here has one proxy only; the observers see the fence.
+void proxy_fence(Warp& warp, const Instruction& instruction) {
+  if (!observed(warp)) return;
+  const Site site = site_of(warp, instruction);
+  for (Observer* observer : warp.launch->observers) observer->proxy_fence(site);
+}
+
+void fence(Warp& warp, const Instruction& instruction) {
+  if (!observed(warp)) return;
+  const Site site = site_of(warp, instruction);
+  const FenceEvent event{site, instruction.memory.order, instruction.memory.scope};
+  for (Observer* observer : warp.launch->observers) observer->fence(event);
+}
+
+void decode_nothing(Decoder& decoder, const syntax::Instruction& in, Instruction&) {
+  if (!in.operands.empty()) decoder.fail("has no operands");
+}
+
+template <Order O, Scope S>
+void decode_release(Decoder& decoder, const syntax::Instruction& in, Instruction& out) {
+  decode_nothing(decoder, in, out);
+  out.memory.order = O;
+  out.memory.scope = S;
+}
+
+// fence.proxy.tensormap::generic.acquire.scope [map], 128;
+template <Scope S>
+void decode_acquire(Decoder& decoder, const syntax::Instruction& in, Instruction& out) {
+  if (in.operands.size() != 2 || in.operands[1].kind != syntax::Operand::Kind::integer ||
+      in.operands[1].bits != 128)
+    decoder.fail("takes [tensor map], 128");
+  decoder.address(in.operands[0], out);
+  out.memory.order = Order::acquire;
+  out.memory.scope = S;
+}
+
+template <Scope S>
+void add_tensormap(FormTable& table, const std::string& scope) {
+  const char* meaning = "Orders changes of a tensor map; the observers see a fence.";
+  table.add({"fence.proxy.tensormap::generic.release." + scope, "", fence, kSection, meaning,
+             decode_release<Order::release, S>});
+  table.add(
+      {"fence.proxy.tensormap::generic.acquire." + scope, "", fence, kSection, meaning, decode_acquire<S>});
+}
+
+}  // namespace
+
+void add_proxy_forms(FormTable& table) {
+  for (const std::string space : {"", ".global", ".shared::cta", ".shared::cluster"})
+    table.add({"fence.proxy.async" + space, "", proxy_fence, kSection,
+               "Orders generic accesses before those of the async proxy; the observers see it.",
+               decode_nothing});
+  table.add({"fence.mbarrier_init.release.cluster", "", fence, kSection,
+             "Orders mbarrier.init before what the cluster does after a barrier.",
+             decode_release<Order::release, Scope::cluster>});
+  add_tensormap<Scope::cta>(table, "cta");
+  add_tensormap<Scope::cluster>(table, "cluster");
+  add_tensormap<Scope::gpu>(table, "gpu");
+  add_tensormap<Scope::sys>(table, "sys");
+}
+
+}  // namespace attest::vm

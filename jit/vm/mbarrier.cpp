@@ -1,0 +1,109 @@
+// What a kernel may do wrong with a barrier word traps here.
+#include "jit/vm/mbarrier.h"
+
+#include <memory>
+#include <string>
+
+#include "jit/vm/warp.h"
+
+namespace attest::vm {
+namespace {
+
+[[noreturn]] void fail(const Doer& doer, const std::string& what) {
+  trap(doer.warp, doer.instruction, Rule::asynchronous, 1u << doer.lane, what);
+}
+
+uint64_t offset_of(const Block& block, const std::byte* at) {
+  return static_cast<uint64_t>(at - block.shared.get());
+}
+
+LivingBarrier* find_living(Block& block, const std::byte* at) {
+  if (!block.mbarriers) return nullptr;
+  const auto found = block.mbarriers->living.find(offset_of(block, at));
+  if (found == block.mbarriers->living.end()) return nullptr;
+  return BarrierWord::read(at).pack() == found->second.bits ? &found->second : nullptr;
+}
+
+LivingBarrier& living(const Doer& doer, Block& block, const std::byte* at) {
+  LivingBarrier* const barrier = find_living(block, at);
+  if (!barrier)
+    fail(doer, "there is no mbarrier at this address: it was not initialised, or was overwritten");
+  return *barrier;
+}
+
+}  // namespace
+
+Block& block_of(const Warp& warp, const std::byte* at) {
+  const auto holds = [&](const Block& block) {
+    return at >= block.shared.get() && at < block.shared.get() + block.shared_bytes;
+  };
+  if (!holds(*warp.block) && warp.block->cluster)
+    for (Block* block : *warp.block->cluster)
+      if (holds(*block)) return *block;
+  return *warp.block;
+}
+
+void make_barrier(const Doer& doer, Block& block, std::byte* at, uint32_t arrivals) {
+  if (arrivals == 0 || arrivals > BarrierWord::kMost)
+    fail(doer, "an mbarrier for " + std::to_string(arrivals) + " arrivals; 1 to 1048575 are possible");
+  if (find_living(block, at))
+    fail(doer, "there is an mbarrier at this address already: mbarrier.inval must end it first");
+  if (!block.mbarriers) block.mbarriers = std::make_shared<Mbarriers>();
+  const BarrierWord word{arrivals, arrivals, 0, false, true};
+  word.write(at);
+  block.mbarriers->living[offset_of(block, at)] = {word.pack(), 0};
+}
+
+void end_barrier(const Doer& doer, Block& block, std::byte* at) {
+  living(doer, block, at);
+  block.mbarriers->living.erase(offset_of(block, at));
+  BarrierWord{}.write(at);
+  std::memset(block.shared_initialised.get() + offset_of(block, at), 0, 8);
+}
+
+BarrierWord look_at_barrier(const Doer& doer, Block& block, const std::byte* at) {
+  return BarrierWord::unpack(living(doer, block, at).bits);
+}
+
+BarrierWord change_barrier(const Doer& doer, Block& block, std::byte* at, const BarrierChange& change) {
+  LivingBarrier& barrier = living(doer, block, at);
+  const BarrierWord before = BarrierWord::unpack(barrier.bits);
+  BarrierWord word = before;
+  if (change.awaited > BarrierWord::kMost - word.pending)
+    fail(doer, "the mbarrier's pending count overflows");
+  word.pending += change.awaited;
+  const int64_t bytes = word.bytes + change.bytes;
+  constexpr int64_t kMostBytes = BarrierWord::kMost;
+  if (bytes < -kMostBytes || bytes > kMostBytes)
+    fail(doer, "the mbarrier's byte count leaves its range: " + std::to_string(bytes));
+  word.bytes = static_cast<int32_t>(bytes);
+  if (change.arrivals > word.pending)
+    fail(doer, std::to_string(change.arrivals) + " arrivals on an mbarrier that awaits " +
+                   std::to_string(word.pending) + " more in this phase");
+  word.pending -= change.arrivals;
+  if (change.leaves) word.expected -= change.arrivals;
+  if (word.pending == 0 && word.bytes < 0)
+    fail(doer, std::to_string(-word.bytes) + " more bytes came to the mbarrier at shared offset " +
+                   std::to_string(offset_of(block, at)) +
+                   " than its phase expects, and nobody is awaited who could expect them");
+  if (word.settle()) ++barrier.phase;
+  barrier.bits = word.pack();
+  word.write(at);
+  ++block.activity;
+  return before;
+}
+
+uint64_t phases_over(const Block& block, const std::byte* at) {
+  if (!block.mbarriers) return 0;
+  const auto found = block.mbarriers->living.find(offset_of(block, at));
+  return found == block.mbarriers->living.end() ? 0 : found->second.phase;
+}
+
+std::string barrier_text(const Block& block, const std::byte* at) {
+  const BarrierWord word = BarrierWord::read(at);
+  return "the mbarrier at shared offset " + std::to_string(offset_of(block, at)) + " (" +
+         std::to_string(word.pending) + " of " + std::to_string(word.expected) + " arrivals and " +
+         std::to_string(word.bytes) + " bytes to come)";
+}
+
+}  // namespace attest::vm
