@@ -40,6 +40,8 @@ struct Row {
 };
 const std::vector<Row> kTable = {
     {"reference/", {"reference/"}, {"Eigen/", "nlohmann/"}, true},
+    // The second reference: values of the vocabulary, and the values of a factored call.
+    {"reference/naive/", {"reference/naive/", "reference/factored_call.h"}, {}, true},
     {"golden/", {"golden/", "reference/"}, {"nlohmann/", "Eigen/"}, true},
     {"jit/vm/", {"jit/vm/"}, {}, false},
     {"jit/vm/vm_benchmark.cpp", {"jit/"}, {"benchmark/"}, true},  // a program of its own
@@ -147,6 +149,36 @@ TEST(Includes, ThatBreakTheTableAreNamed) {
   EXPECT_EQ(violation({"jit/decode.cpp", "reference/head_config.h", true}), "");
   EXPECT_EQ(violation({"reference/layer.cpp", "Eigen/Dense", false}), "");
   EXPECT_EQ(violation({"jit/vm/machine.cpp", "vector", false}), "");
+  EXPECT_EQ(violation({"reference/naive/naive_layer.h", "reference/tensor.h", true}), "");
+  for (const char* header : {"reference/layer.h", "reference/rope.h", "reference/mask.h",
+                             "reference/matrix.h", "reference/variants/steps.h"}) {
+    EXPECT_NE(violation({"reference/naive/naive_layer.cpp", header, true}), "") << header;
+  }
+  EXPECT_NE(violation({"reference/naive/naive_layer.cpp", "Eigen/Core", false}), "");
+}
+
+// Values of the vocabulary can also be asked what follows from them, which would be an answer shared by both
+// references.
+bool asks_the_vocabulary(const std::string& line) {
+  static const std::regex pattern(
+      R"re([.>](scale|branches|rank_latent_width)\(\)|\b(head_config|info|sees|capped)\()re");
+  return std::regex_search(line, pattern);
+}
+
+TEST(Includes, TheSecondReferenceTakesNoAnswerFromTheVocabulary) {
+  EXPECT_TRUE(asks_the_vocabulary("Real s = config.scale();"));
+  EXPECT_TRUE(asks_the_vocabulary("for (; b < layer->branches(); ++b)"));
+  EXPECT_TRUE(asks_the_vocabulary("if (info(c.variant).family == Family::latent)"));
+  EXPECT_FALSE(asks_the_vocabulary("parts.scale = latent_scale(c);"));
+  int files = 0;
+  for (const auto& entry : fs::directory_iterator(fs::path(ATTEST_SOURCE_DIR) / "reference/naive")) {
+    std::ifstream text(entry.path());
+    ++files;
+    for (std::string line; std::getline(text, line);) {
+      EXPECT_FALSE(asks_the_vocabulary(line)) << entry.path() << ": " << line;
+    }
+  }
+  EXPECT_GE(files, 10) << "the scan did not find the second reference";
 }
 
 }  // namespace
