@@ -3,7 +3,10 @@
 
 #include <cstring>
 #include <optional>
+#include <stdexcept>
 #include <utility>
+
+#include "jit/vm/perturb.h"
 
 namespace attest::vm {
 namespace {
@@ -197,7 +200,13 @@ void multiply_matrices(const LaunchOptions& options, const WgmmaForm& form, cons
       return wide_matrix_step(form.shape(), form.a, a, form.b, b, format, d, d);
     case Arithmetic::hw:
       return fused_matrix_step(wgmma_model(form.a), form.shape(), form.a, a, form.b, b, format, d, d);
+    case Arithmetic::perturb:
+      return perturbed_matrix_step(options.seed, wgmma_model(form.a), form.shape(), form.a, a, form.b, b,
+                                   format, d, d);
+    case Arithmetic::payload:
+      break;  // payload_forms.cpp refuses wgmma
   }
+  throw std::logic_error("wgmma in payload arithmetic");
 }
 
 void negate(MatrixFormat format, std::vector<uint32_t>& words) {
