@@ -145,6 +145,24 @@ TEST(Payload, OtherFunctionsAreTaggedByTheirArgument) {
   EXPECT_FALSE(agree(sqrt(a), sine(a)));
 }
 
+TEST(Payload, AgreementSaysHowMuchItCompared) {
+  const Payload a = payload_of(0.3), b = payload_of(-1.7), l = payload_of(5.5) + payload_of(2.25);
+  EXPECT_EQ(agreement(a + b, b + a).bits, 64);
+  EXPECT_LT(agreement(a / l, a / l).bits, 64);  // l is even: a bit of it is not known
+  Payload vague = a;
+  vague.number.precision = 7;
+  vague.number.unit &= 127;
+  EXPECT_TRUE(agreement(a, vague).equal);
+  EXPECT_EQ(agreement(a, vague).bits, 7);
+  vague.number.unit ^= 64;
+  EXPECT_FALSE(agreement(a, vague).equal);
+  EXPECT_FALSE(agreement(payload_of(INFINITY), payload_of(-INFINITY)).equal);
+  EXPECT_FALSE(agreement(payload_of(INFINITY), a).equal);
+  EXPECT_TRUE(agreement(payload_of(NAN), payload_of(NAN)).equal);
+  EXPECT_FALSE(agreement(Payload{}, a).equal);
+  EXPECT_FALSE(agreement(exp2(a), -exp2(a)).equal);
+}
+
 TEST(Payload, DigestsAreThoseOfWhatAgrees) {
   const Payload a = payload_of(0.3), b = payload_of(-1.7), l = payload_of(5.5) + payload_of(2.25);
   EXPECT_EQ(digest(a + b), digest(b + a));
@@ -353,16 +371,22 @@ TEST(PayloadTable, OtherWidthsNameTheSameElements) {
 }
 
 TEST(PayloadTable, AFullTableCannotCheck) {
-  PayloadTable table;
-  size_t given = 0;
-  const auto fill = [&] {
-    for (;; ++given)
-      table.narrowed(MatrixFormat::f16, std::bit_cast<uint32_t>(1.0f) + 1 + static_cast<uint32_t>(given));
-  };
-  EXPECT_THROW(fill(), CannotCheck);
-  // 1023 subnormals, 7168 numbers from 512 on, 1021 NaNs; one of the values given is a number of 16 bits.
-  EXPECT_EQ(table.narrow_values(MatrixFormat::f16), 9212u);
-  EXPECT_EQ(given, 9213u);
+  // f16: 1023 subnormals, 7168 numbers from 512 on, 1021 NaNs; bf16: the magnitudes below 2^-24 and from
+  // 2^16.
+  const std::pair<MatrixFormat, size_t> kCapacities[] = {{MatrixFormat::f16, 1023 + 7168 + 1021},
+                                                         {MatrixFormat::bf16, 103 * 128 - 1 + 112 * 128}};
+  for (const auto& [format, capacity] : kCapacities) {
+    PayloadTable table;
+    const auto give = [&](uint32_t n) {
+      return table.narrowed(format, std::bit_cast<uint32_t>(1.0f) + 2 * n + 1);
+    };
+    for (uint32_t n = 0; n < capacity; ++n) give(n);
+    EXPECT_EQ(table.narrow_values(format), capacity);
+    EXPECT_THROW(give(static_cast<uint32_t>(capacity)), CannotCheck);
+    for (const uint32_t n :
+         {0u, 5000u, static_cast<uint32_t>(capacity) - 1})  // every name is still the one it was
+      EXPECT_EQ(table.widened(format, give(n)), std::bit_cast<uint32_t>(1.0f) + 2 * n + 1);
+  }
 }
 
 // --- forms on the machine ---
