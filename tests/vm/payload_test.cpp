@@ -53,6 +53,10 @@ TEST(Padic, KnowsHowManyBitsItKnows) {
   EXPECT_THROW(inverse(unknown), CannotCheck);
   EXPECT_THROW(inverse(Padic{}), CannotCheck);
   EXPECT_EQ((padic(1) + padic(-1025)).precision, 54);  // -2^10: ten bits are gone
+  Padic squared = padic(2);
+  for (int i = 0; i < 24; ++i) squared = squared * squared;
+  EXPECT_EQ(squared.valuation, 1 << 24);
+  EXPECT_THROW(squared * squared, CannotCheck);  // before the valuation overflows
 }
 
 TEST(Padic, LogarithmsUndoPowersOfFive) {
@@ -375,7 +379,9 @@ TEST(PayloadTable, AFullTableCannotCheck) {
   // 2^16.
   const std::pair<MatrixFormat, size_t> kCapacities[] = {{MatrixFormat::f16, 1023 + 7168 + 1021},
                                                          {MatrixFormat::bf16, 103 * 128 - 1 + 112 * 128}};
-  for (const auto& [format, capacity] : kCapacities) {
+  for (const auto& each : kCapacities) {
+    const MatrixFormat format = each.first;
+    const size_t capacity = each.second;
     PayloadTable table;
     const auto give = [&](uint32_t n) {
       return table.narrowed(format, std::bit_cast<uint32_t>(1.0f) + 2 * n + 1);
