@@ -5,6 +5,7 @@
 #include <array>
 #include <bit>
 #include <cmath>
+#include <cstdlib>
 #include <numbers>
 #include <string>
 
@@ -12,6 +13,7 @@ namespace attest::vm {
 namespace {
 
 constexpr int kBits = 64;
+constexpr int32_t kMostTwos = 1 << 24;
 
 uint64_t low(uint64_t value, int bits) { return bits >= kBits ? value : value & ((uint64_t{1} << bits) - 1); }
 
@@ -107,6 +109,8 @@ Padic operator-(const Padic& a) {
 
 Padic operator*(const Padic& a, const Padic& b) {
   if (a.exact_zero() || b.exact_zero()) return {};
+  if (std::abs(a.valuation + b.valuation) > kMostTwos)
+    throw CannotCheck("a number with more than 2^24 factors of two");
   if (a.unit == 0 || b.unit == 0) return {0, a.valuation + b.valuation, 0};
   const int32_t precision = std::min(a.precision, b.precision);
   return {low(a.unit * b.unit, precision), a.valuation + b.valuation, precision};

@@ -195,6 +195,55 @@ TEST(Perturb, TensorCoreStepsWithoutRoundingAndWithSpecialValuesStay) {
   }
 }
 
+TEST(Perturb, MmaInstructionsOfEveryFloatFormatArePerturbed) {
+  std::mt19937 random(4);
+  // Bytes from 8 on with random signs: as e4m3 sizes from 2^-6, apart enough for a step to lose bits.
+  const auto operands_below = [&](uint32_t most) {
+    std::vector<uint32_t> words(32 * 10);
+    for (size_t i = 0; i < words.size(); ++i) {
+      words[i] = word(0.1f * static_cast<float>(i % 7));
+      if (i % 10 < 6)
+        for (int shift = 0; shift < 32; shift += 8)
+          words[i] = (words[i] & ~(0xFFu << shift)) |
+                     static_cast<uint32_t>(8 + random() % (most - 8) + (random() % 2 << 7)) << shift;
+    }
+    return words;
+  };
+  std::string body = "mul.wide.u32 %rd1, %t, 40;\nadd.s64 %rd2, %d, %rd1;\n";
+  for (int i = 0; i < 6; ++i)
+    body += "ld.global.u32 %r" + std::to_string(i) + ", [%rd2+" + std::to_string(4 * i) + "];\n";
+  for (int i = 0; i < 4; ++i)
+    body += "ld.global.f32 %f" + std::to_string(i) + ", [%rd2+" + std::to_string(24 + 4 * i) + "];\n";
+  const std::string operands = " {%f0,%f1,%f2,%f3}, {%r0,%r1,%r2,%r3}, {%r4,%r5}, {%f0,%f1,%f2,%f3};\n";
+  std::string stores;
+  for (int i = 0; i < 4; ++i)
+    stores += "st.global.f32 [%rd2+" + std::to_string(24 + 4 * i) + "], %f" + std::to_string(i) + ";\n";
+  for (const char* form : {"m16n8k32.row.col.f32.e4m3.e4m3.f32", "m16n8k16.row.col.f32.f16.f16.f32",
+                           "m16n8k16.row.col.f32.bf16.bf16.f32", "m16n8k8.row.col.f32.tf32.tf32.f32"}) {
+    const bool bytes = std::string(form).find("e4m3") != std::string::npos;
+    const std::vector<uint32_t> words =
+        operands_below(bytes ? 0x78 : 0x3C);  // no infinities among wider ones
+    const auto run = [&](Arithmetic arithmetic, uint64_t seed) {
+      LaunchOptions options{.block = {32, 1, 1}, .seed = seed, .arithmetic = arithmetic};
+      const Ran ran =
+          run_kernel(module_with(body + "mma.sync.aligned." + form + operands + stores), words, options);
+      EXPECT_FALSE(ran.trap.has_value()) << form;
+      return ran.data;
+    };
+    const std::vector<uint32_t> hw = run(Arithmetic::hw, 1), one = run(Arithmetic::perturb, 1);
+    EXPECT_EQ(one, run(Arithmetic::perturb, 1)) << form;
+    EXPECT_NE(one, hw) << form;
+    EXPECT_NE(one, run(Arithmetic::perturb, 2)) << form;
+    double scale = 0, difference = 0;
+    for (size_t i = 0; i < hw.size(); ++i) {
+      if (i % 10 < 6) continue;
+      scale = std::max(scale, std::fabs(static_cast<double>(number(hw[i]))));
+      difference = std::max(difference, std::fabs(static_cast<double>(number(hw[i]) - number(one[i]))));
+    }
+    EXPECT_LT(difference, 1e-5 * scale) << form;
+  }
+}
+
 // A kernel whose tensor-core steps nobody perturbs must not pass as one that was tested.
 TEST(Perturb, AsynchronousTensorCoreStepsAreRefused) {
   const std::vector<Form>& rows = FormTable::instance().rows();
