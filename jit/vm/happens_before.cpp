@@ -1,17 +1,16 @@
-// Joins of clocks; every release moves the warp's clock on, so that later events are told from published
-// ones.
+// Joins of clocks. What a whole warp or block learns is kept once, not once a lane.
 #include "jit/vm/happens_before.h"
 
 #include <algorithm>
 #include <bit>
+#include <stdexcept>
+#include <string>
 
 namespace attest::vm {
 namespace {
 
-void raise(std::map<uint64_t, uint32_t>& map, uint64_t key, uint32_t value) {
-  uint32_t& slot = map[key];
-  slot = std::max(slot, value);
-}
+// Slots that are tried before another is opened: those that have waited longest.
+constexpr size_t kTries = 32;
 
 template <class F>
 void each_lane(uint32_t lanes, F f) {
@@ -20,131 +19,161 @@ void each_lane(uint32_t lanes, F f) {
 
 }  // namespace
 
-void Knowledge::join(const Knowledge& other) {
-  for (const auto& [block, epoch] : other.blocks) raise(blocks, block, epoch);
-  for (const auto& [thread, clock] : other.threads) raise(threads, thread, clock);
+void HappensBefore::begin_block(uint32_t number, uint32_t threads) {
+  auto block = std::make_unique<Block>();
+  block->threads = threads;
+  block->warps.resize((threads + kLanes - 1) / kLanes);
+  const uint32_t rest = threads % kLanes;
+  if (rest) block->warps.back().existing = (1u << rest) - 1;
+  blocks_[number] = std::move(block);
+  cached_ = nullptr;
 }
 
-void HappensBefore::begin_block(uint64_t block, uint32_t threads) {
-  BlockOrder& order = blocks_[block];
-  order = {};
-  order.threads = threads;
-  order.warps.resize((threads + kLanes - 1) / kLanes);
-  for (size_t i = 0; i < order.warps.size(); ++i) {
-    const auto left = threads - static_cast<uint32_t>(i) * kLanes;
-    order.warps[i].existing = left >= kLanes ? kAllLanes : (1u << left) - 1;
-    order.warps[i].seen.resize(order.warps.size());
+void HappensBefore::end_block(uint32_t number) {
+  for (const uint64_t operation : block_of(number).recycled) operations_.erase(operation);
+  blocks_.erase(number);
+  cached_ = nullptr;
+}
+
+HappensBefore::Block& HappensBefore::block_of(uint32_t number) {
+  if (!cached_ || cached_number_ != number) {
+    cached_ = blocks_.at(number).get();
+    cached_number_ = number;
+  }
+  return *cached_;
+}
+
+Stamp HappensBefore::now(const Where& where) {
+  Stamp stamp;
+  stamp.block = where.block;
+  stamp.clock = block_of(where.block).clock;
+  stamp.lanes = where.lanes;
+  stamp.pc = where.pc & 0xffffff;
+  stamp.warp = where.warp & 0xff;
+  stamp.unit = stamp.warp;
+  return stamp;
+}
+
+// --- views ---
+
+HappensBefore::View HappensBefore::view(uint32_t number, uint32_t warp) {
+  View view;
+  view.number_ = number;
+  view.unit_ = warp;
+  view.block_ = &block_of(number);
+  view.warp_ = &view.block_->warps[warp];
+  return view;
+}
+
+HappensBefore::View HappensBefore::view_of_operation(uint64_t number) const {
+  View view;
+  view.operation_ = &operation(number);
+  view.number_ = view.operation_->starter.block;
+  view.unit_ = view.operation_->unit;
+  return view;
+}
+
+void HappensBefore::View::look_up(const Stamp& earlier) {
+  if (valid_ && looked_up_.block == earlier.block && looked_up_.unit == earlier.unit &&
+      looked_up_.clock == earlier.clock)
+    return;
+  valid_ = true;
+  looked_up_ = earlier;
+  if (operation_) {
+    known_ = operation_->start.known.covered(earlier);
+    fenced_ = operation_->start.fenced.covered(earlier);
+  } else {
+    known_ = block_->knowledge.known.covered(earlier) | warp_->knowledge.known.covered(earlier);
   }
 }
 
-void HappensBefore::end_block(uint64_t block) { blocks_.erase(block); }
-
-Stamp HappensBefore::now(uint64_t block, uint32_t warp, uint32_t lanes, uint32_t pc) const {
-  const BlockOrder& order = blocks_.at(block);
-  return {.block = block,
-          .epoch = order.epoch,
-          .clock = order.warps[warp].clock,
-          .lanes = lanes,
-          .pc = pc,
-          .warp = static_cast<uint16_t>(warp)};
+bool HappensBefore::View::fenced(const Stamp& earlier) {
+  look_up(earlier);
+  return (earlier.lanes & ~fenced_) == 0;
 }
 
-bool HappensBefore::knows(const Knowledge& knowledge, const Stamp& stamp) {
-  if (knowledge.empty()) return false;
-  const auto block = knowledge.blocks.find(stamp.block);
-  if (block != knowledge.blocks.end() && block->second > stamp.epoch) return true;
+bool HappensBefore::View::after_slowly(const Stamp& earlier, uint32_t lanes) {
+  const bool own = earlier.block == number_ && earlier.unit == unit_;
+  if (operation_ && own && earlier.clock >= operation_->clock) return true;
+  look_up(earlier);
+  const uint32_t unknown = earlier.lanes & ~known_;
+  if (unknown == 0) return true;
+  if (operation_) return false;
   bool all = true;
-  each_lane(stamp.lanes, [&](uint32_t lane) {
-    const auto thread = knowledge.threads.find(Knowledge::thread(stamp.block, stamp.warp, lane));
-    all = all && thread != knowledge.threads.end() && thread->second >= stamp.clock;
+  each_lane(lanes, [&](uint32_t lane) {
+    uint32_t rest = unknown;
+    if (own) {
+      rest &= ~(1u << lane);
+      if (warp_->meetings)
+        each_lane(rest, [&](uint32_t other) {
+          if ((*warp_->meetings)[lane][other] >= earlier.clock) rest &= ~(1u << other);
+        });
+    }
+    if (rest) {
+      const auto more = warp_->of_lane.find(lane);
+      if (more != warp_->of_lane.end()) rest &= ~more->second.known.covered(earlier);
+    }
+    all = all && rest == 0;
   });
   return all;
 }
 
-bool HappensBefore::ordered(const Stamp& earlier, const LaneId& lane) const {
-  const BlockOrder& block = blocks_.find(lane.block)->second;
-  const WarpOrder& warp = block.warps[lane.warp];
-  if (earlier.block == lane.block) {
-    if (earlier.epoch < block.epoch) return true;
-    if (earlier.warp == lane.warp) {
-      const uint32_t others = earlier.lanes & ~(1u << lane.lane);
-      bool all = true;
-      each_lane(others, [&](uint32_t other) { all = all && warp.lanes[lane.lane][other] >= earlier.clock; });
-      if (all) return true;
-    } else if (warp.seen[earlier.warp] >= earlier.clock) {
-      return true;
-    }
-  }
-  if (knows(block.knowledge, earlier) || knows(warp.knowledge, earlier)) return true;
-  const auto own = warp.of_lane.find(lane.lane);
-  return own != warp.of_lane.end() && knows(own->second, earlier);
-}
+// --- barriers ---
 
-void HappensBefore::order_lanes(WarpOrder& warp, uint32_t lanes) {
+void HappensBefore::meet(Block& block, Warp& warp, uint32_t lanes) {
+  if (lanes == warp.existing) {
+    warp.met = block.clock++;
+    warp.meetings.reset();
+    for (const auto& [lane, knowledge] : warp.of_lane) warp.knowledge.join(knowledge);
+    warp.of_lane.clear();
+    return;
+  }
+  if (!warp.meetings) warp.meetings = std::make_unique<Meetings>();
   std::array<uint32_t, kLanes> all{};
-  each_lane(lanes, [&](uint32_t lane) {
-    warp.lanes[lane][lane] = warp.clock;
-    for (uint32_t other = 0; other < kLanes; ++other)
-      all[other] = std::max(all[other], warp.lanes[lane][other]);
-  });
-  each_lane(lanes, [&](uint32_t lane) { warp.lanes[lane] = all; });
-  if (warp.of_lane.empty()) return;
   Knowledge together;
   each_lane(lanes, [&](uint32_t lane) {
+    (*warp.meetings)[lane][lane] = block.clock;
+    for (uint32_t other = 0; other < kLanes; ++other)
+      all[other] = std::max(all[other], (*warp.meetings)[lane][other]);
     const auto own = warp.of_lane.find(lane);
     if (own != warp.of_lane.end()) together.join(own->second);
   });
-  if (lanes == warp.existing) {
-    warp.knowledge.join(together);
-    warp.of_lane.clear();
-  } else {
-    each_lane(lanes, [&](uint32_t lane) { warp.of_lane[lane].join(together); });
-  }
+  each_lane(lanes, [&](uint32_t lane) {
+    (*warp.meetings)[lane] = all;
+    if (!together.empty()) warp.of_lane[lane].join(together);
+  });
+  ++block.clock;
 }
 
-void HappensBefore::warp_barrier(uint64_t block, uint32_t warp, uint32_t lanes) {
-  WarpOrder& order = blocks_.at(block).warps[warp];
-  order_lanes(order, lanes);
-  ++order.clock;
+void HappensBefore::warp_barrier(uint32_t number, uint32_t warp, uint32_t lanes) {
+  Block& block = block_of(number);
+  meet(block, block.warps[warp], lanes);
 }
 
-void HappensBefore::block_barrier(uint64_t block) {
-  BlockOrder& order = blocks_.at(block);
-  ++order.epoch;
-  for (WarpOrder& warp : order.warps) {
-    order.knowledge.join(warp.knowledge);
-    for (const auto& [lane, knowledge] : warp.of_lane) order.knowledge.join(knowledge);
+void HappensBefore::block_barrier(uint32_t number) {
+  Block& block = block_of(number);
+  block.passed = block.clock++;
+  for (Warp& warp : block.warps) {
+    block.knowledge.join(warp.knowledge);
+    for (const auto& [lane, knowledge] : warp.of_lane) block.knowledge.join(knowledge);
     warp.knowledge = {};
     warp.of_lane.clear();
-    std::fill(warp.seen.begin(), warp.seen.end(), 0);
-    for (auto& row : warp.lanes) row.fill(warp.clock);
-    ++warp.clock;
+    warp.meetings.reset();
   }
+  block.knowledge.known.drop_warps(number);  // all below `passed`
 }
 
-void HappensBefore::arrive(uint64_t block, uint32_t barrier, uint32_t warp, uint32_t lanes, bool waits,
+void HappensBefore::arrive(uint32_t number, uint32_t barrier, uint32_t warp, uint32_t lanes, bool waits,
                            bool whole_block) {
-  BlockOrder& order = blocks_.at(block);
-  WarpOrder& own = order.warps[warp];
-  Arrival arrival{.warp = warp,
-                  .lanes = lanes,
-                  .clock = own.clock,
-                  .waits = waits,
-                  .whole_block = whole_block,
-                  .seen = own.seen,
-                  .knowledge = own.knowledge};
-  each_lane(lanes, [&](uint32_t lane) {
-    const auto extra = own.of_lane.find(lane);
-    if (extra != own.of_lane.end()) arrival.knowledge.join(extra->second);
-  });
-  order.barriers[barrier].push_back(std::move(arrival));
-  ++own.clock;
+  Arrival arrival{warp, lanes, waits, whole_block, {}};
+  if (!whole_block) arrival.knowledge = publish(number, warp, lanes);
+  block_of(number).barriers[barrier].push_back(std::move(arrival));
 }
 
-bool HappensBefore::complete(uint64_t block, uint32_t barrier) {
-  BlockOrder& order = blocks_.at(block);
-  const std::vector<Arrival> arrivals = std::move(order.barriers[barrier]);
-  order.barriers.erase(barrier);
+void HappensBefore::complete(uint32_t number, uint32_t barrier) {
+  Block& block = block_of(number);
+  const std::vector<Arrival> arrivals = std::move(block.barriers[barrier]);
+  block.barriers.erase(barrier);
   uint32_t threads = 0;
   bool all_wait = true, whole_block = false;
   for (const Arrival& arrival : arrivals) {
@@ -152,67 +181,110 @@ bool HappensBefore::complete(uint64_t block, uint32_t barrier) {
     all_wait = all_wait && arrival.waits;
     whole_block = whole_block || arrival.whole_block;
   }
-  if (whole_block || (all_wait && threads == order.threads)) {
-    block_barrier(block);
-    return true;
-  }
-  std::vector<uint32_t> seen(order.warps.size());
+  if (whole_block || (all_wait && threads == block.threads)) return block_barrier(number);
   Knowledge together;
-  for (const Arrival& arrival : arrivals) {
-    for (size_t i = 0; i < seen.size(); ++i) seen[i] = std::max(seen[i], arrival.seen[i]);
-    together.join(arrival.knowledge);
-    if (arrival.lanes == order.warps[arrival.warp].existing) {
-      seen[arrival.warp] = std::max(seen[arrival.warp], arrival.clock);
-    }
-    each_lane(arrival.lanes, [&](uint32_t lane) {
-      raise(together.threads, Knowledge::thread(block, arrival.warp, lane), arrival.clock);
-    });
-  }
+  for (const Arrival& arrival : arrivals) together.join(arrival.knowledge);
   for (const Arrival& arrival : arrivals) {
     if (!arrival.waits) continue;
-    WarpOrder& warp = order.warps[arrival.warp];
-    if (arrival.lanes == warp.existing) {
-      order_lanes(warp, arrival.lanes);
-      for (size_t i = 0; i < seen.size(); ++i) warp.seen[i] = std::max(warp.seen[i], seen[i]);
-      warp.knowledge.join(together);
-    } else {  // what whole warps did is known lane by lane
-      Knowledge known = together;
-      for (uint32_t i = 0; i < seen.size(); ++i) {
-        if (seen[i] == 0) continue;
-        for (uint32_t lane = 0; lane < kLanes; ++lane)
-          raise(known.threads, Knowledge::thread(block, i, lane), seen[i]);
-      }
-      each_lane(arrival.lanes, [&](uint32_t lane) { warp.of_lane[lane].join(known); });
-    }
-    ++warp.clock;
+    meet(block, block.warps[arrival.warp], arrival.lanes);
+    learn(number, arrival.warp, arrival.lanes, together);
   }
-  return false;
 }
 
-Knowledge HappensBefore::publish(const LaneId& lane) {
-  BlockOrder& block = blocks_.at(lane.block);
-  WarpOrder& warp = block.warps[lane.warp];
+// --- giving and taking ---
+
+Knowledge HappensBefore::publish(uint32_t number, uint32_t index, uint32_t lanes) {
+  Block& block = block_of(number);
+  const Warp& warp = block.warps[index];
   Knowledge out = block.knowledge;
   out.join(warp.knowledge);
-  const auto own = warp.of_lane.find(lane.lane);
-  if (own != warp.of_lane.end()) out.join(own->second);
-  raise(out.blocks, lane.block, block.epoch);
-  for (uint32_t other = 0; other < kLanes; ++other) {
-    const uint32_t clock = other == lane.lane ? warp.clock : warp.lanes[lane.lane][other];
-    if (clock > 0) raise(out.threads, Knowledge::thread(lane.block, lane.warp, other), clock);
+  if (!warp.of_lane.empty()) {
+    each_lane(lanes, [&](uint32_t lane) {
+      const auto own = warp.of_lane.find(lane);
+      if (own != warp.of_lane.end()) out.join(own->second);
+    });
   }
-  for (uint32_t i = 0; i < warp.seen.size(); ++i) {
-    if (warp.seen[i] == 0) continue;
-    for (uint32_t other = 0; other < kLanes; ++other) {
-      raise(out.threads, Knowledge::thread(lane.block, i, other), warp.seen[i]);
-    }
+  if (block.passed) out.known.add_block(number, block.passed);
+  if (warp.met > block.passed) out.known.add(number, index, warp.met, warp.existing);
+  if (warp.meetings) {
+    each_lane(lanes, [&](uint32_t lane) {
+      for (uint32_t other = 0; other < kLanes; ++other)
+        if (const uint32_t clock = (*warp.meetings)[lane][other])
+          out.known.add(number, index, clock, 1u << other);
+    });
   }
-  ++warp.clock;
+  out.known.add(number, index, block.clock++, lanes);
   return out;
 }
 
-void HappensBefore::learn(const LaneId& lane, const Knowledge& knowledge) {
-  if (!knowledge.empty()) blocks_.at(lane.block).warps[lane.warp].of_lane[lane.lane].join(knowledge);
+void HappensBefore::learn(uint32_t number, uint32_t index, uint32_t lanes, const Knowledge& knowledge) {
+  if (knowledge.empty()) return;
+  Warp& warp = block_of(number).warps[index];
+  if (lanes == warp.existing) return warp.knowledge.join(knowledge);
+  each_lane(lanes, [&](uint32_t lane) { warp.of_lane[lane].join(knowledge); });
+}
+
+void HappensBefore::proxy_fence(uint32_t number, uint32_t warp, uint32_t lanes) {
+  Knowledge fenced;
+  fenced.fenced = publish(number, warp, lanes).known;
+  learn(number, warp, lanes, fenced);
+}
+
+// --- asynchronous operations ---
+
+const HappensBefore::Operation& HappensBefore::operation(uint64_t number) const {
+  const auto found = operations_.find(number);
+  if (found == operations_.end())
+    throw std::logic_error("asynchronous operation " + std::to_string(number) + " was never begun");
+  return found->second;
+}
+
+uint32_t HappensBefore::free_slot(uint32_t number, const Knowledge& knowledge) {
+  Block& block = block_of(number);
+  for (size_t i = 0; i < std::min(kTries, block.slots.size()); ++i) {
+    const size_t slot = (block.next_slot + i) % block.slots.size();
+    Stamp last;
+    last.block = number;
+    last.unit = static_cast<uint32_t>(kFirstSlot + slot) & 0xffffff;
+    last.clock = block.slots[slot].clock;
+    if (!knowledge.known.covered(last)) continue;
+    block.next_slot = slot + 1;
+    operations_.at(block.slots[slot].operation).start = {};  // its end is known to all that matter
+    block.recycled.push_back(block.slots[slot].operation);
+    return static_cast<uint32_t>(slot);
+  }
+  block.slots.emplace_back();
+  return static_cast<uint32_t>(block.slots.size() - 1);
+}
+
+void HappensBefore::begin_operation(uint64_t number, const Where& starter) {
+  Knowledge start = publish(starter.block, starter.warp, starter.lanes);
+  const auto found = operations_.find(number);
+  if (found != operations_.end()) return found->second.start.join(start);
+  const uint32_t slot = free_slot(starter.block, start);
+  Slot& own = block_of(starter.block).slots[slot];
+  own.clock += 2;
+  own.operation = number;
+  operations_[number] = {starter, kFirstSlot + slot, own.clock - 1, std::move(start)};
+}
+
+Stamp HappensBefore::stamp_of_operation(uint64_t number, bool writes) const {
+  const Operation& own = operation(number);
+  Stamp stamp;
+  stamp.block = own.starter.block;
+  stamp.clock = own.clock + writes;
+  stamp.lanes = own.starter.lanes;
+  stamp.pc = own.starter.pc & 0xffffff;
+  stamp.warp = own.starter.warp & 0xff;
+  stamp.unit = own.unit & 0xffffff;
+  return stamp;
+}
+
+Knowledge HappensBefore::end_operation(uint64_t number, bool reads_only) const {
+  const Operation& own = operation(number);
+  Knowledge out = own.start;
+  out.known.add(own.starter.block, own.unit, own.clock + !reads_only, kAllLanes);
+  return out;
 }
 
 }  // namespace attest::vm

@@ -278,6 +278,8 @@ void Machine::State::prepare(const LaunchRequest& request, LaunchOptions& option
   launch.params = request.params;
   launch.entry = std::string(request.entry);
   launch.observers = request.observers;
+  for (const Observer* observer : launch.observers)
+    launch.watched = launch.watched || observer->watches_instructions();
   launch.constants = launch.code->constants;
   for (const Relocation& relocation : launch.code->relocations) {
     const uint64_t address =

@@ -114,6 +114,8 @@ class Observer {
   virtual void launch_end(const LaunchEvent&) {}
   virtual void block_begin(Dim3 /*block*/, uint64_t /*number*/) {}
   virtual void block_end(Dim3 /*block*/, uint64_t /*number*/) {}
+  // False: instruction() does nothing, and need not be called once for every instruction.
+  virtual bool watches_instructions() const { return true; }
   virtual void instruction(const Site&) {}  // before it is executed; lanes may be 0 (guard false everywhere)
   virtual void access(const AccessEvent&) {}
   virtual void barrier_arrive(const BarrierEvent&) {}

@@ -1,267 +1,312 @@
-// Every byte remembers its last write and the reads and atomics since that nothing has ordered yet.
+// Events become orders (happens_before.h, releases.h) and touches of remembered bytes (shadow.h).
 #include "jit/vm/race_observer.h"
 
-#include <algorithm>
+#include <array>
 #include <bit>
 #include <map>
 #include <mutex>
+#include <stdexcept>
+#include <string>
 #include <tuple>
 #include <unordered_map>
 
-#include "jit/vm/happens_before.h"
 #include "jit/vm/machine.h"
 #include "jit/vm/memory.h"
+#include "jit/vm/releases.h"
+#include "jit/vm/shadow.h"
 
 namespace attest::vm {
 namespace {
 
-// The state of one granule of memory.
-struct Cell {
-  Stamp write;
-  std::vector<Stamp> others;  // reads and atomics; none is ordered before another
-  uint32_t non_coherent_pc = 0;
-  bool non_coherent = false;
-};
+using View = HappensBefore::View;
 
-// A buffer, or a block's shared memory. Granules have 4 bytes until something smaller is touched.
+// A buffer, or a block's shared memory.
 struct Region {
-  uint64_t granule = 4;
-  std::vector<Cell> cells;
-
-  void refine() {
-    std::vector<Cell> fine;
-    fine.reserve(cells.size() * granule);
-    for (const Cell& cell : cells) fine.insert(fine.end(), granule, cell);
-    cells = std::move(fine);
-    granule = 1;
-  }
-  // Granules of [offset, offset + bytes).
-  std::pair<uint64_t, uint64_t> range(uint64_t offset, uint64_t bytes) {
-    if (granule > 1 && (offset % granule != 0 || bytes % granule != 0)) refine();
-    const uint64_t end = (offset + bytes) / granule;
-    if (end > cells.size()) cells.resize(std::max(end, cells.size() + cells.size() / 2));
-    return {offset / granule, end};
-  }
+  Space space = Space::global;
+  uint64_t number = 0;    // of the buffer or the block
+  uint64_t base = 0;      // address of its first byte
+  bool constant = false;  // kernels may only read it
+  Shadow shadow;
+  Releases releases;
 };
 
-// What a place of synchronisation hands on: to everybody, and to the block that a .cta release came from.
-struct Released {
-  Knowledge device;
-  std::map<uint64_t, Knowledge> block;
-};
-
-// A lane's fences: what it published, and what it has read but not yet fenced.
-struct LaneFences {
-  Knowledge device, block;  // published; valid once has_*
-  bool has_device = false, has_block = false;
-  Knowledge pending_device, pending_block;  // read by relaxed accesses
-};
-
-struct PlaceOf {
-  Space space;
-  uint64_t region;  // buffer number, or block number
+struct Location {
+  Region* region;
   uint64_t offset;
-  auto key() const { return std::tuple(space == Space::shared, region, offset); }
 };
 
-bool is_release(Order order) {
-  return order == Order::release || order == Order::acq_rel || order == Order::seq_cst;
-}
-bool is_acquire(Order order) {
-  return order == Order::acquire || order == Order::acq_rel || order == Order::seq_cst;
-}
-
-const char* kind_text(Race::Kind kind) {
-  switch (kind) {
-    case Race::Kind::write_write:
-      return "write-write race";
-    case Race::Kind::read_write:
-      return "read-write race";
-    case Race::Kind::write_read:
-      return "write-read race";
-    case Race::Kind::atomic_plain:
-      return "race of an atomic and an ordinary access";
-    case Race::Kind::non_coherent:
-      return "ld.global.nc of bytes that this launch writes";
-  }
-  return "race";
+Race::Kind kind_of(const Stamp& earlier, const Stamp& later) {
+  if (earlier.atomic || later.atomic) return Race::Kind::atomic_plain;
+  if (!later.writes) return Race::Kind::write_read;
+  return earlier.writes ? Race::Kind::write_write : Race::Kind::read_write;
 }
 
-std::string side_text(const RaceSide& side) {
-  return "PTX line " + std::to_string(side.line) + " `" + side.instruction + "` block " +
-         std::to_string(side.block) + " warp " + std::to_string(side.warp) + " lanes " +
-         lane_list(side.lanes);
+bool both_atomic(const Stamp& a, const Stamp& b) {
+  return a.atomic && b.atomic && (a.block == b.block || !(a.block_scope || b.block_scope));
+}
+
+bool one_address(const AccessEvent& event) {
+  const uint64_t first = event.addresses[static_cast<size_t>(std::countr_zero(event.site.lanes))];
+  for (uint32_t rest = event.site.lanes; rest; rest &= rest - 1)
+    if (event.addresses[static_cast<size_t>(std::countr_zero(rest))] != first) return false;
+  return true;
+}
+
+Where where_of(const Site& site) {
+  return {static_cast<uint32_t>(site.block_number), site.warp, site.lanes, site.pc};
+}
+
+void set_touch(Stamp& stamp, Touch touch) {
+  stamp.reads = touch != Touch::store;
+  stamp.writes = touch != Touch::load;
 }
 
 }  // namespace
 
-std::string Race::text() const {
-  return std::string(kind_text(kind)) + " at " + place + ": " + side_text(earlier) + " and " +
-         side_text(later) + " are not ordered" +
-         (occurrences > 1 ? " (" + std::to_string(occurrences) + " times)" : "");
-}
-
 struct RaceObserver::State {
+  struct Line {
+    int line = 0;
+    std::string_view text;  // of the program that is running
+  };
+  struct ClusterPhase {
+    uint64_t number = 0;
+    Knowledge arrived;
+  };
+  using RegionsByNumber = std::unordered_map<uint64_t, Region>;
+
   mutable std::mutex mutex;
+  bool concurrent = false;  // hooks come from several threads
   const Memory* memory = nullptr;
-  Dim3 grid, block, cluster;
+  Dim3 grid, threads, cluster;
   HappensBefore order;
-  std::unordered_map<uint64_t, Region> global;  // by buffer number
-  std::unordered_map<uint64_t, Region> shared;  // by block number
-  std::map<std::tuple<bool, uint64_t, uint64_t>, Released> released;
-  std::map<uint64_t, LaneFences> fences;                            // by thread
-  std::unordered_map<uint32_t, std::pair<int, std::string>> lines;  // by pc
+  Fences fences;
+  RegionsByNumber buffers, shared;
+  Region* last_buffer = nullptr;
+  Region* last_shared = nullptr;
+  std::unordered_map<uint64_t, std::array<ClusterPhase, 2>> clusters;
+  std::vector<Line> lines;  // by pc
   std::vector<Race> races;
-  std::map<std::tuple<Race::Kind, bool, uint32_t, uint32_t>, size_t>
-      known;  // of this launch: index into races
+  std::map<std::tuple<Race::Kind, Space, uint32_t, uint32_t>, size_t> known;  // of this launch: into races
+
+  std::unique_lock<std::mutex> lock() const {
+    return concurrent ? std::unique_lock(mutex) : std::unique_lock<std::mutex>();
+  }
 
   void start(const LaunchEvent& event) {
     memory = &event.memory;
     grid = event.options.grid;
-    block = event.options.block;
+    threads = event.options.block;
     cluster = event.options.cluster;
+    concurrent = event.options.host_threads > 1;
     order = {};
-    global.clear();
-    shared.clear();
-    released.clear();
-    fences.clear();
+    fences = {};
+    clusters.clear();
     lines.clear();
     known.clear();
+    forget_memory();
+  }
+
+  void forget_memory() {
+    buffers.clear();
+    shared.clear();
+    last_buffer = last_shared = nullptr;
+  }
+
+  void note(const Site& site) {
+    if (site.pc >= lines.size()) lines.resize(site.pc + 1);
+    lines[site.pc] = {site.line, site.text};
+  }
+
+  // --- where ---
+
+  Region& region(RegionsByNumber& regions, Region*& last, Space space, uint64_t number) {
+    if (last && last->number == number) return *last;
+    const auto [found, fresh] = regions.try_emplace(number);
+    last = &found->second;
+    if (!fresh) return *last;
+    last->space = space;
+    last->number = number;
+    if (space == Space::shared) return *last;
+    if (const Buffer* buffer = memory->find(number << Memory::kBufferShift)) {
+      last->base = buffer->address;
+      last->constant = buffer->access == Access::read;
+    }
+    return *last;
   }
 
   // Shared memory of another block of the cluster is named (rank + 1) << 24 | offset.
-  PlaceOf place(const AccessEvent& event, uint64_t address) const {
-    if (event.space != Space::shared) {
-      const Buffer* buffer = memory->find(address);
-      return {Space::global, address >> Memory::kBufferShift, address - (buffer ? buffer->address : 0)};
+  Location place(const Site& site, Space space, uint64_t address) {
+    if (space != Space::shared) {
+      Region& buffer = region(buffers, last_buffer, Space::global, address >> Memory::kBufferShift);
+      return {&buffer, address - buffer.base};
     }
     const uint64_t tag = address >> kSharedRankShift;
-    if (tag == 0) return {Space::shared, event.site.block_number, address};
-    const auto rank = static_cast<uint32_t>(tag - 1);
-    const Dim3& at = event.site.block;
-    const uint64_t x = at.x / cluster.x * cluster.x + rank % cluster.x;
-    const uint64_t y = at.y / cluster.y * cluster.y + rank / cluster.x % cluster.y;
-    const uint64_t z = at.z / cluster.z * cluster.z + rank / cluster.x / cluster.y;
-    return {Space::shared, x + grid.x * (y + grid.y * z), address - (tag << kSharedRankShift)};
+    uint64_t number = site.block_number;
+    if (tag != 0) {
+      const auto rank = static_cast<uint32_t>(tag - 1);
+      const Dim3& at = site.block;
+      const uint64_t x = at.x / cluster.x * cluster.x + rank % cluster.x;
+      const uint64_t y = at.y / cluster.y * cluster.y + rank / cluster.x % cluster.y;
+      const uint64_t z = at.z / cluster.z * cluster.z + rank / cluster.x / cluster.y;
+      number = x + grid.x * (y + grid.y * z);
+    }
+    return {&region(shared, last_shared, Space::shared, number), address - (tag << kSharedRankShift)};
   }
 
-  std::string place_text(const PlaceOf& place) const {
-    if (place.space == Space::shared) {
+  // --- findings ---
+
+  std::string place_text(const Location& place) const {
+    const Region& region = *place.region;
+    if (region.space == Space::shared) {
       return "shared memory offset " + std::to_string(place.offset) + " of block " +
-             std::to_string(place.region);
+             std::to_string(region.number);
     }
-    const Buffer* buffer = memory->find(place.region << Memory::kBufferShift);
+    const Buffer* buffer = memory->find(region.number << Memory::kBufferShift);
     return "buffer '" + (buffer ? buffer->name : "?") + "' offset " + std::to_string(place.offset);
   }
 
-  RaceSide side(const Stamp& stamp) {
-    const auto& [line, text] = lines[stamp.pc];
-    return {line, text, stamp.block, stamp.warp, stamp.lanes};
+  RaceSide side(const Stamp& stamp) const {
+    const Line& line = lines[stamp.pc];
+    return {line.line, std::string(line.text), stamp.block, stamp.warp, stamp.lanes, stamp.operation()};
   }
 
-  void report(Race::Kind kind, const Stamp& earlier, const Stamp& later, const PlaceOf& place) {
-    const auto key = std::tuple(kind, place.space == Space::shared, earlier.pc, later.pc);
-    const auto found = known.find(key);
-    if (found != known.end()) {
+  void report(Race::Kind kind, const Stamp& earlier, const Stamp& later, const Location& place) {
+    const auto key = std::tuple(kind, place.region->space, uint32_t{earlier.pc}, uint32_t{later.pc});
+    const auto [found, fresh] = known.try_emplace(key, races.size());
+    if (!fresh) {
       ++races[found->second].occurrences;
       return;
     }
-    known[key] = races.size();
-    races.push_back({kind, place.space, place_text(place), side(earlier), side(later), 1});
+    races.push_back({kind, place.region->space, place_text(place), side(earlier), side(later), 1});
   }
 
-  void touch(Cell& cell, const Stamp& stamp, const LaneId& lane, Touch touch, bool non_coherent,
-             const PlaceOf& where) {
-    const auto conflict = [&](const Stamp& earlier) {
-      if (earlier.lanes == 0) return false;
-      if (earlier.atomic && touch == Touch::atomic) {
-        return earlier.block != stamp.block && (earlier.block_scope || stamp.block_scope);
-      }
-      return !order.ordered(earlier, lane);
-    };
-    const bool plain = touch != Touch::atomic;
-    if (conflict(cell.write)) {
-      report(!plain                 ? Race::Kind::atomic_plain
-             : touch == Touch::load ? Race::Kind::write_read
-                                    : Race::Kind::write_write,
-             cell.write, stamp, where);
+  // --- touches ---
+
+  void meet(const Stamp& earlier, const Stamp& stamp, View& view, const Location& place) {
+    if (!(earlier.writes || stamp.writes) || both_atomic(earlier, stamp)) return;
+    if (!view.after(earlier, stamp.lanes)) {
+      report(kind_of(earlier, stamp), earlier, stamp, place);
+    } else if (stamp.async_proxy && earlier.writes && !earlier.async_proxy && !view.fenced(earlier)) {
+      report(Race::Kind::missing_proxy_fence, earlier, stamp, place);
     }
-    for (const Stamp& other : cell.others) {
-      if (touch == Touch::load && !other.atomic) continue;  // two reads
-      if (conflict(other)) {
-        report(other.atomic || !plain ? Race::Kind::atomic_plain : Race::Kind::read_write, other, stamp,
-               where);
-      }
-    }
-    if (touch != Touch::load && cell.non_coherent) {
+  }
+
+  void touch(Cell& cell, const Stamp& stamp, View& view, const Location& place) {
+    if (cell.write.lanes) meet(cell.write, stamp, view, place);
+    cell.each_other([&](const Stamp& other) { meet(other, stamp, view, place); });
+    if (stamp.writes && cell.non_coherent_pc != Cell::kNobody) {
       Stamp reader = stamp;
-      reader.pc = cell.non_coherent_pc;
-      report(Race::Kind::non_coherent, reader, stamp, where);
+      reader.pc = cell.non_coherent_pc & 0xffffff;
+      report(Race::Kind::non_coherent, reader, stamp, place);
     }
-    if (non_coherent && cell.write.lanes != 0) report(Race::Kind::non_coherent, cell.write, stamp, where);
-    if (non_coherent) {
-      cell.non_coherent = true;
-      cell.non_coherent_pc = stamp.pc;
+    if (stamp.writes && !stamp.atomic) {
+      cell.overwrite(stamp);
+    } else {
+      cell.remember(stamp, view);
     }
-    if (touch == Touch::store) {
-      cell.write = stamp;
-      cell.others.clear();
-      return;
-    }
-    // What is ordered before this access need not be remembered beside it: who is ordered after this is after
-    // both.
-    std::erase_if(cell.others, [&](const Stamp& other) {
-      return other.atomic == stamp.atomic && order.ordered(other, lane);
-    });
-    for (Stamp& other : cell.others) {
-      if (other.block == stamp.block && other.warp == stamp.warp && other.clock == stamp.clock &&
-          other.pc == stamp.pc && other.atomic == stamp.atomic) {
-        other.lanes |= stamp.lanes;
-        return;
-      }
-    }
-    cell.others.push_back(stamp);
   }
 
-  // Order through memory: relaxed accesses pass on what fences published, releases what the lane knows.
-  void synchronise(const AccessEvent& event, const LaneId& lane, const PlaceOf& where) {
+  void touch(const Location& place, uint64_t bytes, const Stamp& stamp, View& view, bool non_coherent) {
+    Region& region = *place.region;
+    if (region.constant) return;
+    region.shadow.visit(place.offset, bytes, [&](Cell& cell, uint64_t offset) {
+      touch(cell, stamp, view, {&region, offset});
+      if (!non_coherent) return;
+      if (cell.write.lanes) report(Race::Kind::non_coherent, cell.write, stamp, {&region, offset});
+      cell.non_coherent_pc = stamp.pc;
+    });
+  }
+
+  // All lanes read one place: at once, unless there is something to report. False: nothing was done.
+  bool read_together(const Location& place, uint64_t bytes, const Stamp& stamp, View& view) {
+    Region& region = *place.region;
+    if (region.constant) return true;
+    bool quiet = true;
+    region.shadow.visit(place.offset, bytes, [&](const Cell& cell, uint64_t) {
+      quiet = quiet && (cell.write.lanes == 0 || view.after(cell.write, stamp.lanes));
+      cell.each_other(
+          [&](const Stamp& other) { quiet = quiet && (!other.writes || view.after(other, stamp.lanes)); });
+    });
+    if (quiet)
+      region.shadow.visit(place.offset, bytes, [&](Cell& cell, uint64_t) { cell.remember(stamp, view); });
+    return quiet;
+  }
+
+  void weak(const AccessEvent& event, Stamp stamp) {
+    const Site& site = event.site;
+    const bool non_coherent = event.qualifiers.non_coherent;
+    View view = order.view(stamp.block, site.warp);
+    if (event.touch == Touch::load && !non_coherent && one_address(event)) {
+      const uint64_t address = event.addresses[static_cast<size_t>(std::countr_zero(site.lanes))];
+      if (read_together(place(site, event.space, address), event.bytes, stamp, view)) return;
+    }
+    for (uint32_t rest = site.lanes; rest; rest &= rest - 1) {
+      stamp.lanes = rest & (0u - rest);
+      const Location at =
+          place(site, event.space, event.addresses[static_cast<size_t>(std::countr_zero(rest))]);
+      if (event.touch == Touch::store) at.region->releases.forget(at.offset, event.bytes);
+      touch(at, event.bytes, stamp, view, non_coherent);
+    }
+  }
+
+  // Relaxed and volatile accesses and atomics do not race with each other, and may hand knowledge on.
+  // Lanes follow each other: a later one may learn from an earlier one. Only if they read or release alone
+  // they cannot.
+  void strong(const AccessEvent& event, Stamp stamp) {
     const MemoryQualifiers& how = event.qualifiers;
-    const bool atomic = event.touch == Touch::atomic;
-    const bool block_scope = how.scope == Scope::cta;
-    LaneFences* fenced = nullptr;
-    const auto found = fences.find(Knowledge::thread(lane.block, lane.warp, lane.lane));
-    if (found != fences.end()) fenced = &found->second;
-    if (event.touch != Touch::store) {
-      const auto from = released.find(where.key());
-      if (from != released.end()) {
-        const auto own = from->second.block.find(lane.block);
-        if (is_acquire(how.order)) {
-          if (!block_scope) order.learn(lane, from->second.device);
-          if (own != from->second.block.end()) order.learn(lane, own->second);
-        } else {
-          LaneFences& pending = fences[Knowledge::thread(lane.block, lane.warp, lane.lane)];
-          pending.pending_device.join(from->second.device);
-          if (own != from->second.block.end()) pending.pending_block.join(own->second);
-          fenced = &pending;
-        }
-      }
+    stamp.atomic = true;
+    stamp.block_scope = how.scope == Scope::cta;
+    const bool together =
+        (event.touch == Touch::load || (event.touch == Touch::atomic && how.order == Order::release)) &&
+        one_address(event);
+    Where where = where_of(event.site);
+    for (uint32_t rest = event.site.lanes; rest;) {
+      where.lanes = together ? rest : rest & (0u - rest);
+      const Location at =
+          place(event.site, event.space, event.addresses[static_cast<size_t>(std::countr_zero(rest))]);
+      rest &= ~where.lanes;
+      Releases& releases = at.region->releases;
+      if (event.touch != Touch::store && !releases.empty())
+        if (const Released* from = releases.find(at.offset)) fences.read(order, where, how, releases, *from);
+      if (event.touch == Touch::store) releases.forget(at.offset, event.bytes);
+      stamp.lanes = where.lanes;
+      stamp.clock = order.now(where).clock;
+      View view = order.view(where.block, where.warp);
+      touch(at, event.bytes, stamp, view, how.non_coherent);
+      if (event.touch == Touch::load) continue;
+      const auto owner = static_cast<uint32_t>(at.region->number);
+      fences.write(order, where, how, releases, at.offset,
+                   at.region->space == Space::shared ? &owner : nullptr);
     }
-    if (event.touch == Touch::load) return;
-    Released* to = nullptr;
-    if (!atomic) {  // a store ends what was released here before
-      const auto old = released.find(where.key());
-      if (old != released.end()) old->second = {};
+  }
+
+  void access(const AccessEvent& event) {
+    note(event.site);
+    Stamp stamp = order.now(where_of(event.site));
+    set_touch(stamp, event.touch);
+    if (event.touch == Touch::atomic || event.qualifiers.order != Order::weak) {
+      strong(event, stamp);
+    } else {
+      weak(event, stamp);
     }
-    if (is_release(how.order)) {
-      to = &released[where.key()];
-      const Knowledge knowledge = order.publish(lane);
-      to->block[lane.block].join(knowledge);
-      if (!block_scope) to->device.join(knowledge);
-    } else if (fenced && (fenced->has_device || fenced->has_block)) {
-      to = &released[where.key()];
-      to->block[lane.block].join(fenced->block);
-      if (fenced->has_device && !block_scope) to->device.join(fenced->device);
-    }
+  }
+
+  void async_end(const AsyncEndEvent& event) {
+    const Knowledge end = order.end_operation(event.actor, event.reads_only);
+    const Site& site = event.site;
+    const auto block = static_cast<uint32_t>(site.block_number);
+    if (!event.barrier) return order.learn(block, site.warp, site.lanes, end);
+    const Location at = place(site, Space::shared, event.address);
+    Released& released = at.region->releases.at(at.offset);
+    Released::add(released.device, end);
+    Released::add(released.block[static_cast<uint32_t>(at.region->number)], end);
+  }
+
+  // The knowledge of those who arrived at this phase of a cluster's barrier; two phases overlap at most.
+  Knowledge& arrived(const ClusterBarrierEvent& event) {
+    ClusterPhase& phase = clusters[event.cluster][event.phase % 2];
+    if (phase.number != event.phase) phase = {event.phase, {}};
+    return phase.arrived;
   }
 };
 
@@ -269,110 +314,112 @@ RaceObserver::RaceObserver() : state_(std::make_unique<State>()) {}
 RaceObserver::~RaceObserver() = default;
 
 std::vector<Race> RaceObserver::races() const {
-  const std::lock_guard lock(state_->mutex);
+  const auto lock = state_->lock();
   return state_->races;
 }
 
 void RaceObserver::forget() {
-  const std::lock_guard lock(state_->mutex);
+  const auto lock = state_->lock();
   state_->races.clear();
   state_->known.clear();
 }
 
 void RaceObserver::launch_begin(const LaunchEvent& event) {
-  const std::lock_guard lock(state_->mutex);
+  if (event.options.grid.count() >> 32)
+    throw std::invalid_argument("the race checker numbers blocks with 32 bits; this grid has " +
+                                std::to_string(event.options.grid.count()));
   state_->start(event);
 }
 
 void RaceObserver::launch_end(const LaunchEvent&) {
-  const std::lock_guard lock(state_->mutex);
-  state_->global.clear();
-  state_->shared.clear();
+  const auto lock = state_->lock();
+  state_->forget_memory();
 }
 
 void RaceObserver::block_begin(Dim3, uint64_t number) {
-  const std::lock_guard lock(state_->mutex);
-  state_->order.begin_block(number, static_cast<uint32_t>(state_->block.count()));
+  const auto lock = state_->lock();
+  state_->order.begin_block(static_cast<uint32_t>(number), static_cast<uint32_t>(state_->threads.count()));
 }
 
 void RaceObserver::block_end(Dim3, uint64_t number) {
-  const std::lock_guard lock(state_->mutex);
-  state_->order.end_block(number);
+  const auto lock = state_->lock();
+  const auto threads = static_cast<uint32_t>(state_->threads.count());
+  state_->order.end_block(static_cast<uint32_t>(number));
+  state_->fences.end_block(static_cast<uint32_t>(number), (threads + kLanes - 1) / kLanes);
   state_->shared.erase(number);
+  state_->last_shared = nullptr;
 }
 
 void RaceObserver::access(const AccessEvent& event) {
   if (event.space != Space::global && event.space != Space::shared) return;
-  const std::lock_guard lock(state_->mutex);
-  State& state = *state_;
-  const Site& site = event.site;
-  auto& line = state.lines[site.pc];
-  if (line.second.empty()) line = {site.line, std::string(site.text)};
-  const bool atomic = event.touch == Touch::atomic;
-  // relaxed and volatile accesses do not race with each other or with atomics
-  const bool strong = atomic || event.qualifiers.order != Order::weak;
-  Stamp stamp = state.order.now(site.block_number, site.warp, 0, site.pc);
-  stamp.atomic = strong;
-  stamp.block_scope = strong && event.qualifiers.scope == Scope::cta;
-  for (uint32_t rest = site.lanes; rest; rest &= rest - 1) {
-    const auto index = static_cast<uint32_t>(std::countr_zero(rest));
-    const LaneId lane{site.block_number, site.warp, index};
-    const PlaceOf where = state.place(event, event.addresses[index]);
-    if (strong) {
-      state.synchronise(event, lane, where);
-      stamp = state.order.now(site.block_number, site.warp, 0, site.pc);
-      stamp.atomic = true;
-      stamp.block_scope = event.qualifiers.scope == Scope::cta;
-    }
-    stamp.lanes = 1u << index;
-    Region& region = where.space == Space::shared ? state.shared[where.region] : state.global[where.region];
-    const auto [first, end] = region.range(where.offset, event.bytes);
-    for (uint64_t i = first; i < end; ++i) {
-      state.touch(region.cells[i], stamp, lane, strong ? Touch::atomic : event.touch,
-                  event.qualifiers.non_coherent, {where.space, where.region, i * region.granule});
-    }
-  }
+  const auto lock = state_->lock();
+  state_->access(event);
 }
 
 void RaceObserver::barrier_arrive(const BarrierEvent& event) {
-  const std::lock_guard lock(state_->mutex);
-  state_->order.arrive(event.site.block_number, event.barrier, event.site.warp, event.site.lanes, event.waits,
-                       event.expected == 0);
+  const auto lock = state_->lock();
+  const Where where = where_of(event.site);
+  state_->order.arrive(where.block, event.barrier, where.warp, where.lanes, event.waits, event.expected == 0);
 }
 
 void RaceObserver::barrier_release(Dim3, uint64_t number, uint32_t barrier) {
-  const std::lock_guard lock(state_->mutex);
-  state_->order.complete(number, barrier);
+  const auto lock = state_->lock();
+  state_->order.complete(static_cast<uint32_t>(number), barrier);
 }
 
 void RaceObserver::fence(const FenceEvent& event) {
-  const std::lock_guard lock(state_->mutex);
-  State& state = *state_;
-  const Site& site = event.site;
-  const bool block_scope = event.scope == Scope::cta;
-  for (uint32_t rest = site.lanes; rest; rest &= rest - 1) {
-    const auto index = static_cast<uint32_t>(std::countr_zero(rest));
-    const LaneId lane{site.block_number, site.warp, index};
-    LaneFences& fences = state.fences[Knowledge::thread(lane.block, lane.warp, lane.lane)];
-    state.order.learn(lane, fences.pending_block);
-    fences.pending_block = {};
-    if (!block_scope) {
-      state.order.learn(lane, fences.pending_device);
-      fences.pending_device = {};
-    }
-    fences.block = state.order.publish(lane);
-    fences.has_block = true;
-    if (!block_scope) {
-      fences.device = fences.block;
-      fences.has_device = true;
-    }
-  }
+  const auto lock = state_->lock();
+  state_->fences.fence(state_->order, where_of(event.site), event.scope);
 }
 
 void RaceObserver::warp_sync(const WarpSyncEvent& event) {
   if (!event.orders_memory) return;
-  const std::lock_guard lock(state_->mutex);
-  state_->order.warp_barrier(event.site.block_number, event.site.warp, event.site.lanes);
+  const auto lock = state_->lock();
+  const Where where = where_of(event.site);
+  state_->order.warp_barrier(where.block, where.warp, where.lanes);
+}
+
+void RaceObserver::async_begin(const AsyncBeginEvent& event) {
+  const auto lock = state_->lock();
+  state_->note(event.site);
+  state_->order.begin_operation(event.actor, where_of(event.site));
+}
+
+void RaceObserver::async_access(const AsyncAccessEvent& event) {
+  if (event.space != Space::global && event.space != Space::shared) return;
+  const auto lock = state_->lock();
+  Stamp stamp = state_->order.stamp_of_operation(event.actor, event.touch != Touch::load);
+  set_touch(stamp, event.touch);
+  stamp.atomic = event.touch == Touch::atomic;
+  stamp.async_proxy = event.async_proxy;
+  View view = state_->order.view_of_operation(event.actor);
+  const Location at = state_->place(event.site, event.space, event.address);
+  if (event.touch == Touch::store) at.region->releases.forget(at.offset, event.bytes);
+  state_->touch(at, event.bytes, stamp, view, false);
+}
+
+void RaceObserver::async_end(const AsyncEndEvent& event) {
+  const auto lock = state_->lock();
+  state_->async_end(event);
+}
+
+void RaceObserver::proxy_fence(const Site& site) {
+  const auto lock = state_->lock();
+  const Where where = where_of(site);
+  state_->order.proxy_fence(where.block, where.warp, where.lanes);
+}
+
+void RaceObserver::cluster_arrive(const ClusterBarrierEvent& event) {
+  if (!event.orders) return;
+  const auto lock = state_->lock();
+  const Where where = where_of(event.site);
+  state_->arrived(event).join(state_->order.publish(where.block, where.warp, where.lanes));
+}
+
+void RaceObserver::cluster_wait(const ClusterBarrierEvent& event) {
+  const auto lock = state_->lock();
+  const Where where = where_of(event.site);
+  state_->order.learn(where.block, where.warp, where.lanes, state_->arrived(event));
 }
 
 }  // namespace attest::vm

@@ -1,44 +1,31 @@
 // Finds data races: two accesses to the same bytes, one of them a write, that nothing orders.
 #pragma once
 
-#include <cstdint>
 #include <memory>
-#include <string>
 #include <vector>
 
 #include "jit/vm/observer.h"
+#include "jit/vm/race.h"
 
 namespace attest::vm {
 
-// What one side of a race did.
-struct RaceSide {
-  int line = 0;
-  std::string instruction;
-  uint64_t block = 0;  // number, x fastest
-  uint32_t warp = 0;
-  uint32_t lanes = 0;  // those that touched the place
-};
-
-struct Race {
-  enum class Kind { write_write, read_write, write_read, atomic_plain, non_coherent };
-  Kind kind = Kind::write_write;
-  Space space = Space::global;
-  std::string place;  // "shared memory offset 64", "buffer 'out' offset 12"
-  RaceSide earlier, later;
-  uint64_t occurrences = 1;  // the same two instructions, other places or threads
-  // "write-write race at shared memory offset 64: PTX line 12 `st.shared...` block 0 warp 0 lanes 3 and ..."
-  std::string text() const;
-};
-
 // Orders accesses by happens-before: program order of a lane; bar.warp.sync; barriers, named ones between the
-// warps that arrive and those that wait; fences with atomics, relaxed or volatile accesses; release and
-// acquire. Launches are ordered as wholes. An order that only this run's schedule happened to give does not
-// count, so one run is enough for every schedule of the same accesses. Not modelled: asynchronous copies and
-// mbarriers.
+// warps that arrive and those that wait; barrier.cluster; fences with atomics, relaxed or volatile accesses;
+// release and acquire, of mbarriers too. Launches are ordered as wholes. An order that only this run's
+// schedule happened to give does not count, so one run is enough for every schedule of the same accesses.
+//
+// Asynchronous operations (bulk copies, wgmma) are threads of their own: ordered after what their starter
+// knew, and before whoever waited for their end, by wait_group or at the mbarrier that they complete on.
+// Bytes that the generic proxy wrote and the async proxy reads or writes over need a fence.proxy.async in
+// between as well (rule R6). cp.async is a write of the lane that started it, once when it is started and
+// once when it is waited for: whoever is not ordered after the wait races with the second. Its read of the
+// source is taken to happen at the start. An mbarrier's phases are not told apart: who waits for one learns
+// what had been released by then.
 //
 // Two atomics never race, unless one has .cta scope and the blocks differ. Lanes of one instruction that
 // write the same bytes race with each other. ld.global.nc of bytes that the same launch writes is a finding
-// of its own (rule R14). Shared and global memory are watched; precision is a byte.
+// of its own (rule R14). Shared and global memory are watched; precision is a byte. Buffers that kernels may
+// only read need no watching.
 class RaceObserver : public Observer {
  public:
   RaceObserver();
@@ -48,6 +35,8 @@ class RaceObserver : public Observer {
   std::vector<Race> races() const;
   void forget();
 
+  bool watches_instructions() const override { return false; }
+  // Throws std::invalid_argument for a grid of 2^32 blocks or more.
   void launch_begin(const LaunchEvent& event) override;
   void launch_end(const LaunchEvent& event) override;
   void block_begin(Dim3 block, uint64_t number) override;
@@ -57,6 +46,12 @@ class RaceObserver : public Observer {
   void barrier_release(Dim3 block, uint64_t number, uint32_t barrier) override;
   void fence(const FenceEvent& event) override;
   void warp_sync(const WarpSyncEvent& event) override;
+  void async_begin(const AsyncBeginEvent& event) override;
+  void async_access(const AsyncAccessEvent& event) override;
+  void async_end(const AsyncEndEvent& event) override;
+  void proxy_fence(const Site& site) override;
+  void cluster_arrive(const ClusterBarrierEvent& event) override;
+  void cluster_wait(const ClusterBarrierEvent& event) override;
 
  private:
   struct State;

@@ -17,7 +17,7 @@ constexpr uint64_t kSlice =
 
 // Runs warp.group from warp.pc until it must regroup or `steps` instructions are done. Returns the
 // instructions done.
-template <bool kObserved>
+template <bool kWatched>
 uint64_t run_group(Warp& warp, uint64_t steps) {
   const Instruction* const code = warp.launch->code->instructions.data();
   uint64_t lanes = 0;
@@ -32,7 +32,7 @@ uint64_t run_group(Warp& warp, uint64_t steps) {
     ++warp.pc;
     lanes += static_cast<uint64_t>(std::popcount(mask));
     warp.mask = mask;
-    if constexpr (kObserved) {
+    if constexpr (kWatched) {
       const Site site = site_of(warp, instruction);
       for (Observer* observer : warp.launch->observers) observer->instruction(site);
     }
@@ -51,7 +51,7 @@ uint64_t run_group(Warp& warp, uint64_t steps) {
 }
 
 uint64_t run(Warp& warp, uint64_t steps) {
-  return observed(warp) ? run_group<true>(warp, steps) : run_group<false>(warp, steps);
+  return warp.launch->watched ? run_group<true>(warp, steps) : run_group<false>(warp, steps);
 }
 
 // The lanes of `candidates` with the lowest pc; `stop` is where the next ones wait.

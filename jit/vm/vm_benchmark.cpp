@@ -1,5 +1,5 @@
-// How fast the virtual machine runs: a naive decode kernel in each schedule, with and without memory checks
-// and counters.
+// How fast the virtual machine runs: a naive decode kernel in each schedule, with and without memory checks,
+// counters and race checks.
 #include <benchmark/benchmark.h>
 
 #include <bit>
@@ -12,6 +12,7 @@
 #include "jit/vm/counters.h"
 #include "jit/vm/machine.h"
 #include "jit/vm/program.h"
+#include "jit/vm/race_observer.h"
 
 namespace attest::vm {
 namespace {
@@ -168,23 +169,31 @@ struct Problem {
   }
 };
 
-void decode(benchmark::State& state, const LaunchOptions& how, bool count) {
+// What watches. `written`: as `races`, with buffers that kernels may write, so that they are watched too.
+enum class Watch { nothing, counts, races, written };
+
+void decode(benchmark::State& state, const LaunchOptions& how, Watch watch) {
   const Program program = Program::parse(kDecode);
   const uint32_t heads = 4;
   Problem problem(heads, 512);
   LaunchOptions options = how;
   options.grid = {heads, 1, 1};
   options.block = {128, 1, 1};
-  CountingObserver observer;
-  Observer* const observers[] = {&observer};
+  if (watch == Watch::written)
+    for (const uint64_t address : {problem.params.q, problem.params.k, problem.params.v})
+      problem.machine.memory().protect(address, Access::read_write);
+  CountingObserver counting;
+  RaceObserver racing;
+  Observer* const observers[] = {watch == Watch::counts ? static_cast<Observer*>(&counting) : &racing};
   double lanes = 0;
   for (auto _ : state) {
     const LaunchStatistics done = problem.machine.launch(
         program, "decode", options, std::as_bytes(std::span(&problem.params, 1)).first(36),
-        count ? std::span<Observer* const>(observers) : std::span<Observer* const>());
+        std::span<Observer* const>(observers).first(watch == Watch::nothing ? 0 : 1));
     lanes += static_cast<double>(done.lane_instructions);
   }
   if (!(problem.worst_error() < 1e-6)) state.SkipWithError("the output is wrong");
+  if (!racing.races().empty()) state.SkipWithError(racing.races().front().text().c_str());
   state.counters["lane_instructions/s"] = benchmark::Counter(lanes, benchmark::Counter::kIsRate);
 }
 
@@ -196,16 +205,18 @@ const bool registered = [] {
   serial.schedule = Schedule::serial;
   LaunchOptions shuffled;
   shuffled.schedule = Schedule::shuffled;
-  const auto add = [](const char* name, const LaunchOptions& options, bool count) {
+  const auto add = [](const char* name, const LaunchOptions& options, Watch watch) {
     benchmark::RegisterBenchmark(name, [=](benchmark::State& state) {
-      decode(state, options, count);
+      decode(state, options, watch);
     })->Unit(benchmark::kMillisecond);
   };
-  add("vm/naive-decode/lockstep", lockstep, false);
-  add("vm/naive-decode/lockstep-unchecked", unchecked, false);
-  add("vm/naive-decode/lockstep-counting", lockstep, true);
-  add("vm/naive-decode/serial", serial, false);
-  add("vm/naive-decode/shuffled", shuffled, false);
+  add("vm/naive-decode/lockstep", lockstep, Watch::nothing);
+  add("vm/naive-decode/lockstep-unchecked", unchecked, Watch::nothing);
+  add("vm/naive-decode/lockstep-counting", lockstep, Watch::counts);
+  add("vm/naive-decode/lockstep-races", lockstep, Watch::races);
+  add("vm/naive-decode/lockstep-races-written-buffers", lockstep, Watch::written);
+  add("vm/naive-decode/serial", serial, Watch::nothing);
+  add("vm/naive-decode/shuffled", shuffled, Watch::nothing);
   benchmark::RegisterBenchmark("vm/parse", [](benchmark::State& state) {
     for (auto _ : state) benchmark::DoNotOptimize(Program::parse(kDecode));
   })->Unit(benchmark::kMicrosecond);

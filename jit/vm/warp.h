@@ -116,6 +116,7 @@ struct Launch {
   std::string entry;
   std::vector<std::byte> constants;  // Code::constants with the relocations applied
   std::span<Observer* const> observers;
+  bool watched = false;  // an observer wants to hear of every instruction
   std::atomic<uint64_t> lane_instructions{0};
   std::atomic<uint64_t> warp_instructions{0};
   std::atomic<bool> cancelled{false};

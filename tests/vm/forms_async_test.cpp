@@ -291,7 +291,7 @@ TEST(Mbarrier, MisuseTraps) {
       Rule::asynchronous);
   EXPECT_EQ(
       trap_of("mbarrier.init.shared.b64 [%bar], 2; mbarrier.arrive.shared.b64 _, [%bar]; " + kSpin, one),
-      Rule::budget);
+      Rule::deadlock);
 }
 
 // --- cp.async.mbarrier.arrive ---

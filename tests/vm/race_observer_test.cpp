@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <string>
@@ -18,6 +19,7 @@ struct Shape {
   Schedule schedule = Schedule::lockstep;
   uint64_t seed = 0;
   int launches = 1;
+  int host_threads = 1;
 };
 
 // Runs `body` with %tid in %t, %ctaid in %b, lane in %l, a zeroed global buffer at %g, shared memory `tile`
@@ -43,6 +45,7 @@ std::vector<Race> races_of(const std::string& body, const Shape& run = {}) {
   options.block.x = run.threads;
   options.schedule = run.schedule;
   options.seed = run.seed;
+  options.host_threads = run.host_threads;
   RaceObserver observer;
   Observer* const observers[] = {&observer};
   for (int i = 0; i < run.launches; ++i) machine.launch(program, "k", options, parameters, observers);
@@ -187,6 +190,28 @@ const Twins kTwins[] = {
      "%r7, [%rd4+16]; $done:",
      write_read,
      {.blocks = 2, .threads = 64}},
+    {"TheLastBlockMayResetTheCounter",
+     // Whose atomic saw the other's is ordered after it, so an ordinary store is allowed then.
+     "fence.acq_rel.gpu; atom.global.add.u32 %r1, [%g], 1; setp.ne.u32 %p1, %r1, 1; @%p1 bra $done; "
+     "fence.acq_rel.gpu; st.global.b32 [%g], 0; $done:",
+     "fence.acq_rel.gpu; atom.global.add.u32 %r1, [%g], 1; setp.ne.u32 %p1, %r1, 0; @%p1 bra $done; "
+     "fence.acq_rel.gpu; st.global.b32 [%g], 0; $done:",
+     atomic_plain,
+     {.blocks = 2, .threads = 1}},
+    {"TwoReadsNeverRaceHoweverTheyAreSpelled",
+     "ld.volatile.global.b32 %r1, [%g]; ld.global.b32 %r2, [%g]; ld.relaxed.cta.global.b32 %r3, [%g];",
+     "ld.volatile.global.b32 %r1, [%g]; setp.eq.u32 %p1, %t, 0; @%p1 st.global.b32 [%g], %t;",
+     atomic_plain,
+     {.blocks = 2}},
+    {"AReleasingStoreIsPartOfWhatItReleases",
+     "setp.ne.u32 %p1, %b, 0; @%p1 bra $read; st.release.gpu.global.b32 [%g], 1; bra $done; "
+     "$read: ld.acquire.gpu.global.b32 %r1, [%g]; setp.eq.u32 %p2, %r1, 0; @%p2 bra $read; "
+     "st.global.b32 [%g], 0; $done:",
+     "setp.ne.u32 %p1, %b, 0; @%p1 bra $read; st.release.gpu.global.b32 [%g], 1; bra $done; "
+     "$read: ld.relaxed.gpu.global.b32 %r1, [%g]; setp.eq.u32 %p2, %r1, 0; @%p2 bra $read; "
+     "st.global.b32 [%g], 0; $done:",
+     atomic_plain,
+     {.blocks = 2, .threads = 1}},
     {"AReleaseIsNeededForAnAcquire",
      "setp.ne.u32 %p1, %b, 0; @%p1 bra $read; st.global.b32 [%g+16], %t; st.release.gpu.global.b32 [%g], 1; "
      "bra $done; "
@@ -251,6 +276,52 @@ TEST_P(RaceTwins, TheSoundOneIsCleanAndTheBrokenOneIsReported) {
 
 INSTANTIATE_TEST_SUITE_P(Rules, RaceTwins, testing::ValuesIn(kTwins),
                          [](const auto& instance) { return std::string(instance.param.name); });
+
+TEST(RaceObserver, FindsTheSameWithSeveralHostThreads) {
+  for (const Twins& twins : kTwins) {
+    Shape run = twins.run;
+    run.blocks = std::max(run.blocks, 8u);
+    if (twins.run.blocks > 1 || twins.kind == non_coherent) continue;  // written for a number of blocks
+    const std::vector<Race> alone = races_of(twins.broken, run);
+    run.host_threads = 4;
+    const std::vector<Race> together = races_of(twins.broken, run);
+    for (const Race& race : alone)
+      EXPECT_TRUE(std::any_of(
+          together.begin(), together.end(),
+          [&](const Race& other) { return other.kind == race.kind && other.later.line == race.later.line; }))
+          << twins.name << ": " << race.text();
+  }
+}
+
+// Counts what it hears of.
+class Listener : public Observer {
+ public:
+  explicit Listener(bool watches) : watches_(watches) {}
+  bool watches_instructions() const override { return watches_; }
+  void instruction(const Site&) override { ++instructions; }
+  void access(const AccessEvent&) override { ++accesses; }
+  int instructions = 0, accesses = 0;
+
+ private:
+  bool watches_;
+};
+
+TEST(Observer, HearsOfInstructionsOnlyIfItWantsTo) {
+  const Program program = Program::parse(
+      ".version 8.4\n.target sm_90\n.address_size 64\n.visible .entry k() {\n.reg .b32 %r<2>;\n.shared .b32 "
+      "x[32];\nmov.u32 %r0, 1;\nst.shared.b32 [x], %r0;\nret;\n}\n");
+  Machine machine;
+  const auto listen = [&](std::vector<Observer*> observers) {
+    machine.launch(program, "k", {}, {}, observers);
+  };
+  Listener all(true), some(false);
+  listen({&some});
+  EXPECT_EQ(some.instructions, 0);
+  EXPECT_EQ(some.accesses, 1);
+  listen({&some, &all});
+  EXPECT_EQ(all.instructions, 3);
+  EXPECT_EQ(all.accesses, 1);
+}
 
 TEST(RaceObserver, LaunchesAreOrdered) {
   const std::string each_thread_its_word =
