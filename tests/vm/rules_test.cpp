@@ -107,6 +107,13 @@ cp.async.commit_group;
 + cp.async.wait_group 1;
 >ld.shared.u32 %r1, [%m];
 cp.async.wait_all;)"},
+    {"R5", "a copy over what others still read", Rule::race, 1, 64, false, R"(
+st.shared.u32 [%m], %t;
+bar.sync 0;
+ld.shared.u32 %r1, [%n];
++ bar.sync 0;
+>cp.async.ca.shared.global [%m], [%w], 4;
+cp.async.wait_all;)"},
     {"R8", "an mbarrier that was not made", Rule::asynchronous, 1, 32, false, R"(
 setp.ne.u32 %p1, %t, 0;
 + @!%p1 mbarrier.init.shared.b64 [%bar], 32;
