@@ -282,6 +282,26 @@ const Row kRows[] = {
      "st.shared.v4.b32 [%shared], <x0-3>; bar.warp.sync 0xffffffff; $ [%shared], <x0-0>; bar.warp.sync "
      "0xffffffff; "
      "ld.shared.v4.b32 <d0-3>, [%shared];"},
+
+    // Asynchronous copies, zero-filled past the source's size; barriers in shared memory, of which a thread
+    // has
+    // one of its own; clusters of one block.
+    {"cp.async.ca.shared.global/{4,8,16}", "b32*4:b32*8", "",
+     "st.global.v4.b32 [%memory], <x0-3>; st.shared.v4.b32 [%shared], <x4-7>; $ [%shared], [%memory], #; "
+     "cp.async.commit_group; cp.async.wait_group 0; ld.shared.v4.b32 <d0-3>, [%shared];"},
+    {"cp.async.cg.shared.global/part", "b32*4:b32*4,lane:u32", "",
+     "st.global.v4.b32 [%memory], <x0-3>; min.u32 %x4, %x4, 16; $ [%shared], [%memory], 16, %x4; "
+     "cp.async.wait_all; ld.shared.v4.b32 <d0-3>, [%shared];"},
+    {"mbarrier.{test_wait,try_wait}.parity.shared.b64", "pred,pred,pred,b32:b64", "",
+     "mbarrier.init.shared.b64 [%shared], 2; mbarrier.arrive.shared.b64 %x0, [%shared]; $ %d0, [%shared], 0; "
+     "mbarrier.arrive.expect_tx.shared.b64 _, [%shared], 16; mbarrier.test_wait.parity.shared.b64 %d1, "
+     "[%shared], 0; mbarrier.complete_tx.shared.b64 [%shared], 16; $ %d2, [%shared], 0; "
+     "mbarrier.pending_count.b64 %d3, %x0;"},
+    {"barrier.cluster.{arrive,arrive.relaxed,arrive.aligned}", "b32:b32", "",
+     "st.shared.b32 [%shared], %x0; $; barrier.cluster.wait; ld.shared.b32 %d0, [%shared];"},
+    {"getctarank.shared::cluster.u32", "b32:b32", "", "mov.b32 %x0, %shared; $ %d0, %x0;"},
+    {"mapa.shared::cluster.u32", "b32:b32", "",
+     "st.shared.b32 [%shared], %x0; $ %shared, %shared, 0; ld.shared::cluster.b32 %d0, [%shared];"},
 };
 
 std::vector<std::string> split(std::string_view text, char separator) {

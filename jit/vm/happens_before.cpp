@@ -30,6 +30,7 @@ void HappensBefore::begin_block(uint32_t number, uint32_t threads) {
 }
 
 void HappensBefore::end_block(uint32_t number) {
+  for (const uint64_t operation : block_of(number).recycled) operations_.erase(operation);
   blocks_.erase(number);
   cached_ = nullptr;
 }
@@ -249,6 +250,7 @@ uint32_t HappensBefore::free_slot(uint32_t number, const Knowledge& knowledge) {
     if (!knowledge.known.covered(last)) continue;
     block.next_slot = slot + 1;
     operations_.at(block.slots[slot].operation).start = {};  // its end is known to all that matter
+    block.recycled.push_back(block.slots[slot].operation);
     return static_cast<uint32_t>(slot);
   }
   block.slots.emplace_back();

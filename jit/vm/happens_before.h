@@ -81,7 +81,8 @@ class HappensBefore {
     std::vector<Warp> warps;
     std::vector<Slot> slots;
     size_t next_slot = 0;
-    Knowledge knowledge;  // of all threads
+    std::vector<uint64_t> recycled;  // operations whose slots others have taken
+    Knowledge knowledge;             // of all threads
     std::map<uint32_t, std::vector<Arrival>> barriers;
   };
   struct Operation {

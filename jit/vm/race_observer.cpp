@@ -267,7 +267,7 @@ struct RaceObserver::State {
       rest &= ~where.lanes;
       Releases& releases = at.region->releases;
       if (event.touch != Touch::store && !releases.empty())
-        if (const Released* from = releases.find(at.offset)) fences.read(order, where, how, *from);
+        if (const Released* from = releases.find(at.offset)) fences.read(order, where, how, releases, *from);
       if (event.touch == Touch::store) releases.forget(at.offset, event.bytes);
       stamp.lanes = where.lanes;
       stamp.clock = order.now(where).clock;
@@ -298,8 +298,8 @@ struct RaceObserver::State {
     if (!event.barrier) return order.learn(block, site.warp, site.lanes, end);
     const Location at = place(site, Space::shared, event.address);
     Released& released = at.region->releases.at(at.offset);
-    released.device.join(end);
-    released.block[static_cast<uint32_t>(at.region->number)].join(end);
+    Released::add(released.device, end);
+    Released::add(released.block[static_cast<uint32_t>(at.region->number)], end);
   }
 
   // The knowledge of those who arrived at this phase of a cluster's barrier; two phases overlap at most.
@@ -343,7 +343,9 @@ void RaceObserver::block_begin(Dim3, uint64_t number) {
 
 void RaceObserver::block_end(Dim3, uint64_t number) {
   const auto lock = state_->lock();
+  const auto threads = static_cast<uint32_t>(state_->threads.count());
   state_->order.end_block(static_cast<uint32_t>(number));
+  state_->fences.end_block(static_cast<uint32_t>(number), (threads + kLanes - 1) / kLanes);
   state_->shared.erase(number);
   state_->last_shared = nullptr;
 }

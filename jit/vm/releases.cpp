@@ -1,4 +1,4 @@
-// Releases of several lanes to one place are one release; what fences left is kept lane by lane.
+// Releases of several lanes to one place are one release; what fences published is kept lane by lane.
 #include "jit/vm/releases.h"
 
 #include <algorithm>
@@ -22,6 +22,12 @@ bool is_acquire(Order order) {
   return order == Order::acquire || order == Order::acq_rel || order == Order::seq_cst;
 }
 
+void Released::add(Snapshot& to, const Knowledge& knowledge) {
+  auto sum = to ? std::make_shared<Knowledge>(*to) : std::make_shared<Knowledge>();
+  sum->join(knowledge);
+  to = std::move(sum);
+}
+
 const Released* Releases::find(uint64_t offset) const {
   const auto found = places_.find(offset);
   return found == places_.end() ? nullptr : &found->second;
@@ -30,47 +36,55 @@ const Released* Releases::find(uint64_t offset) const {
 Released& Releases::at(uint64_t offset) {
   first_ = std::min(first_, offset);
   last_ = std::max(last_, offset);
-  return places_[offset];
+  Released& place = places_[offset];
+  if (place.number == 0) place.number = ++given_;
+  return place;
 }
 
 void Releases::forget(uint64_t offset, uint64_t bytes) {
   if (places_.empty() || offset > last_ || offset + bytes <= first_) return;
-  for (uint64_t i = 0; i < bytes; ++i) places_.erase(offset + i);
+  if (bytes <= places_.size()) {
+    for (uint64_t i = 0; i < bytes; ++i) places_.erase(offset + i);
+  } else {
+    std::erase_if(places_, [&](const auto& place) { return place.first - offset < bytes; });
+  }
 }
 
 void Fences::fence(HappensBefore& order, const Where& where, Scope scope) {
   const bool block_scope = scope == Scope::cta;
-  each_lane(where.lanes, [&](uint32_t index) {
-    const uint32_t bit = 1u << index;
-    Lane& lane = lanes_[thread(where, index)];
-    order.learn(where.block, where.warp, bit, lane.pending_block);
-    lane.pending_block = {};
-    if (!block_scope) {
-      order.learn(where.block, where.warp, bit, lane.pending_device);
-      lane.pending_device = {};
-    }
-    lane.block = order.publish(where.block, where.warp, bit);
-    lane.has_block = true;
-    if (!block_scope) {
-      lane.device = lane.block;
-      lane.has_device = true;
-    }
+  Warp& warp = warp_of(where);
+  for (Pending& pending : warp.pending) {
+    const uint32_t lanes = pending.lanes & where.lanes;
+    if (pending.block) order.learn(where.block, where.warp, lanes, *pending.block);
+    if (block_scope) continue;  // a wider fence may follow
+    if (pending.device) order.learn(where.block, where.warp, lanes, *pending.device);
+    pending.lanes &= ~where.lanes;
+  }
+  std::erase_if(warp.pending, [](const Pending& pending) { return pending.lanes == 0; });
+  each_lane(where.lanes, [&](uint32_t lane) {
+    Fenced& fenced = warp.fenced[lane];
+    fenced.block = order.publish(where.block, where.warp, 1u << lane);
+    if (block_scope) return;
+    fenced.device = fenced.block;
+    fenced.has_device = true;
   });
 }
 
 void Fences::read(HappensBefore& order, const Where& where, const MemoryQualifiers& how,
-                  const Released& from) {
+                  const Releases& region, const Released& from) {
   const auto own = from.block.find(where.block);
+  const Released::Snapshot block = own == from.block.end() ? nullptr : own->second;
   if (is_acquire(how.order)) {
-    if (how.scope != Scope::cta) order.learn(where.block, where.warp, where.lanes, from.device);
-    if (own != from.block.end()) order.learn(where.block, where.warp, where.lanes, own->second);
+    if (how.scope != Scope::cta && from.device)
+      order.learn(where.block, where.warp, where.lanes, *from.device);
+    if (block) order.learn(where.block, where.warp, where.lanes, *block);
     return;
   }
-  each_lane(where.lanes, [&](uint32_t index) {
-    Lane& lane = lanes_[thread(where, index)];
-    lane.pending_device.join(from.device);
-    if (own != from.block.end()) lane.pending_block.join(own->second);
-  });
+  std::vector<Pending>& list = warp_of(where).pending;
+  for (Pending& pending : list)  // what these lanes saw there before is part of what they see now
+    if (pending.region == &region && pending.number == from.number) pending.lanes &= ~where.lanes;
+  std::erase_if(list, [](const Pending& pending) { return pending.lanes == 0; });
+  list.push_back({&region, from.number, where.lanes, from.device, block});
 }
 
 void Fences::write(HappensBefore& order, const Where& where, const MemoryQualifiers& how, Releases& places,
@@ -78,21 +92,25 @@ void Fences::write(HappensBefore& order, const Where& where, const MemoryQualifi
   const bool block_scope = how.scope == Scope::cta;
   const auto give = [&](const Knowledge& to_block, const Knowledge* to_device) {
     Released& place = places.at(offset);
-    place.block[where.block].join(to_block);
-    if (owner && *owner != where.block) place.block[*owner].join(to_block);
-    if (to_device) place.device.join(*to_device);
+    Released::add(place.block[where.block], to_block);
+    if (owner && *owner != where.block) Released::add(place.block[*owner], to_block);
+    if (to_device) Released::add(place.device, *to_device);
   };
   if (is_release(how.order)) {
     const Knowledge knowledge = order.publish(where.block, where.warp, where.lanes);
     return give(knowledge, block_scope ? nullptr : &knowledge);
   }
-  if (lanes_.empty()) return;
-  each_lane(where.lanes, [&](uint32_t index) {
-    const auto found = lanes_.find(thread(where, index));
-    if (found == lanes_.end() || !found->second.has_block) return;
-    const Lane& lane = found->second;
-    give(lane.block, lane.has_device && !block_scope ? &lane.device : nullptr);
+  const auto warp = warps_.find(uint64_t{where.block} << 5 | where.warp);
+  if (warp == warps_.end()) return;
+  each_lane(where.lanes, [&](uint32_t lane) {
+    const auto fenced = warp->second.fenced.find(lane);
+    if (fenced == warp->second.fenced.end()) return;
+    give(fenced->second.block, fenced->second.has_device && !block_scope ? &fenced->second.device : nullptr);
   });
+}
+
+void Fences::end_block(uint32_t block, uint32_t warps) {
+  for (uint32_t warp = 0; warp < warps; ++warp) warps_.erase(uint64_t{block} << 5 | warp);
 }
 
 }  // namespace attest::vm

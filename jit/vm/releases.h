@@ -4,7 +4,9 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <unordered_map>
+#include <vector>
 
 #include "jit/vm/code.h"
 #include "jit/vm/happens_before.h"
@@ -12,10 +14,14 @@
 namespace attest::vm {
 
 // What a place of synchronisation hands on: to every block, and to single blocks (a release of .cta scope
-// reaches its own block).
+// reaches its own block). Readers keep what they saw, so that is not changed under them but replaced.
 struct Released {
-  Knowledge device;
-  std::map<uint32_t, Knowledge> block;
+  using Snapshot = std::shared_ptr<const Knowledge>;
+  uint64_t number = 0;  // of this place since it was last overwritten
+  Snapshot device;      // null: nothing
+  std::map<uint32_t, Snapshot> block;
+
+  static void add(Snapshot& to, const Knowledge& knowledge);
 };
 
 // The places of a buffer or of a block's shared memory that something was released to.
@@ -29,6 +35,7 @@ class Releases {
 
  private:
   std::unordered_map<uint64_t, Released> places_;
+  uint64_t given_ = 0;                        // numbers
   uint64_t first_ = ~uint64_t{0}, last_ = 0;  // offsets: most stores are elsewhere
 };
 
@@ -40,23 +47,34 @@ bool is_acquire(Order order);
 class Fences {
  public:
   void fence(HappensBefore& order, const Where& where, Scope scope);
-  // Lanes that read a place: acquires learn at once.
-  void read(HappensBefore& order, const Where& where, const MemoryQualifiers& how, const Released& from);
-  // Lanes that write it. `owner`: the block whose shared memory it is, which learns whatever the scope is
+  // Lanes that read a place of a region: acquires learn at once.
+  void read(HappensBefore& order, const Where& where, const MemoryQualifiers& how, const Releases& region,
+            const Released& from);
+  // Lanes that write one. `owner`: the block whose shared memory it is, which learns whatever the scope is
   // (the manual gives mbarrier.arrive .cta scope by default, on other blocks' barriers too).
   void write(HappensBefore& order, const Where& where, const MemoryQualifiers& how, Releases& places,
              uint64_t offset, const uint32_t* owner);
+  void end_block(uint32_t block, uint32_t warps);
 
  private:
-  struct Lane {
-    Knowledge device, block;  // fenced; valid once has_*
-    bool has_device = false, has_block = false;
-    Knowledge pending_device, pending_block;  // read by relaxed accesses
+  // What lanes read by relaxed accesses, of one place: it is known once they fence. A loop that polls a place
+  // keeps one entry.
+  struct Pending {
+    const Releases* region;
+    uint64_t number;
+    uint32_t lanes;
+    Released::Snapshot device, block;
   };
-  static uint64_t thread(const Where& where, uint32_t lane) {
-    return uint64_t{where.block} << 10 | where.warp << 5 | lane;
-  }
-  std::unordered_map<uint64_t, Lane> lanes_;
+  struct Fenced {  // by a lane
+    Knowledge device, block;
+    bool has_device = false;
+  };
+  struct Warp {
+    std::vector<Pending> pending;
+    std::map<uint32_t, Fenced> fenced;
+  };
+  Warp& warp_of(const Where& where) { return warps_[uint64_t{where.block} << 5 | where.warp]; }
+  std::unordered_map<uint64_t, Warp> warps_;
 };
 
 }  // namespace attest::vm

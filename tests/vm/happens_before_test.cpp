@@ -60,6 +60,10 @@ class Script {
   void wait(int line, Who who, uint64_t barrier) {
     access(line, who, barrier, 8, 0, Touch::load, {.order = Order::acquire, .scope = Scope::cta});
   }
+  void poll(int line, Who who, uint64_t barrier) {
+    access(line, who, barrier, 8, 0, Touch::load, {.order = Order::relaxed, .scope = Scope::cta});
+  }
+  void fence(Who who) { observer_.fence({site(908, who), Order::acq_rel, Scope::cta}); }
   void block_barrier(uint32_t block = 0) {
     for (uint32_t warp : {0u, 1u}) observer_.barrier_arrive({site(900, {block, warp}), 0, 0, true});
     observer_.barrier_release({block, 0, 0}, block, 0);
@@ -284,6 +288,24 @@ const Rule kRules[] = {
      32, 35, "both"},
     {"AProductsEndIsToldToTheProducer", [](Script& s, bool b) { multiply(s, true, !b); }, read_write, 32, 35,
      "both"},
+    {"AProductsTileIsNotWrittenByThreadsMeanwhile",
+     [](Script& s, bool b) {
+       const uint64_t product = s.start(36, kConsumers, Touch::load, 0, 128);
+       if (b) s.store(37, kConsumers, 0);
+       s.wait_group(product, kConsumers);
+       if (!b) s.store(37, kConsumers, 0);
+     },
+     read_write, 36, 37, "earlier"},
+    {"AProductMayAccumulateOverManyTiles",  // 40 operations wait at once; one tile is never waited for
+     [](Script& s, bool b) {
+       std::vector<uint64_t> products;
+       for (uint64_t i = 0; i < 40; ++i)
+         products.push_back(s.start(38, kConsumers, Touch::load, 128 * i, 128));
+       for (uint64_t i = 0; i < 40; ++i)
+         if (!(b && i == 17)) s.wait_group(products[i], kConsumers);
+       s.store(39, kConsumers, 0, 160);
+     },
+     read_write, 38, 39, "earlier"},
     {"AnExchangeWaitsForTheCluster", [](Script& s, bool b) { exchange(s, true, true, !b); }, write_read, 40,
      41, ""},
     {"ARelaxedArrivalOrdersNothing", [](Script& s, bool b) { exchange(s, true, !b, true); }, write_read, 40,
@@ -384,6 +406,19 @@ TEST(RaceObserverAsync, AnOperationThatNobodyBeganIsAnError) {
   Script script;
   EXPECT_THROW(script.extend(7, kProducer, Touch::load, 0, 4), std::logic_error);
   EXPECT_THROW(script.wait_group(7, kProducer), std::logic_error);
+}
+
+TEST(Fences, WhatWasPolledIsKnownOnceItIsFenced) {
+  for (const bool fenced : {true, false}) {
+    Script script;
+    script.store(1, {0, 0}, 0);
+    script.arrive(2, {0, 0}, kFull);
+    for (int i = 0; i < 1000; ++i) script.poll(3, {0, 1}, kFull);
+    script.poll(3, {0, 1, 0xffff}, kFull);
+    if (fenced) script.fence({0, 1});
+    script.load(4, {0, 1}, 0);
+    EXPECT_EQ(script.finish().empty(), fenced);
+  }
 }
 
 TEST(HappensBefore, OperationsThatFollowEachOtherShareASlot) {

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <string>
@@ -18,6 +19,7 @@ struct Shape {
   Schedule schedule = Schedule::lockstep;
   uint64_t seed = 0;
   int launches = 1;
+  int host_threads = 1;
 };
 
 // Runs `body` with %tid in %t, %ctaid in %b, lane in %l, a zeroed global buffer at %g, shared memory `tile`
@@ -43,6 +45,7 @@ std::vector<Race> races_of(const std::string& body, const Shape& run = {}) {
   options.block.x = run.threads;
   options.schedule = run.schedule;
   options.seed = run.seed;
+  options.host_threads = run.host_threads;
   RaceObserver observer;
   Observer* const observers[] = {&observer};
   for (int i = 0; i < run.launches; ++i) machine.launch(program, "k", options, parameters, observers);
@@ -273,6 +276,52 @@ TEST_P(RaceTwins, TheSoundOneIsCleanAndTheBrokenOneIsReported) {
 
 INSTANTIATE_TEST_SUITE_P(Rules, RaceTwins, testing::ValuesIn(kTwins),
                          [](const auto& instance) { return std::string(instance.param.name); });
+
+TEST(RaceObserver, FindsTheSameWithSeveralHostThreads) {
+  for (const Twins& twins : kTwins) {
+    Shape run = twins.run;
+    run.blocks = std::max(run.blocks, 8u);
+    if (twins.run.blocks > 1 || twins.kind == non_coherent) continue;  // written for a number of blocks
+    const std::vector<Race> alone = races_of(twins.broken, run);
+    run.host_threads = 4;
+    const std::vector<Race> together = races_of(twins.broken, run);
+    for (const Race& race : alone)
+      EXPECT_TRUE(std::any_of(
+          together.begin(), together.end(),
+          [&](const Race& other) { return other.kind == race.kind && other.later.line == race.later.line; }))
+          << twins.name << ": " << race.text();
+  }
+}
+
+// Counts what it hears of.
+class Listener : public Observer {
+ public:
+  explicit Listener(bool watches) : watches_(watches) {}
+  bool watches_instructions() const override { return watches_; }
+  void instruction(const Site&) override { ++instructions; }
+  void access(const AccessEvent&) override { ++accesses; }
+  int instructions = 0, accesses = 0;
+
+ private:
+  bool watches_;
+};
+
+TEST(Observer, HearsOfInstructionsOnlyIfItWantsTo) {
+  const Program program = Program::parse(
+      ".version 8.4\n.target sm_90\n.address_size 64\n.visible .entry k() {\n.reg .b32 %r<2>;\n.shared .b32 "
+      "x[32];\nmov.u32 %r0, 1;\nst.shared.b32 [x], %r0;\nret;\n}\n");
+  Machine machine;
+  const auto listen = [&](std::vector<Observer*> observers) {
+    machine.launch(program, "k", {}, {}, observers);
+  };
+  Listener all(true), some(false);
+  listen({&some});
+  EXPECT_EQ(some.instructions, 0);
+  EXPECT_EQ(some.accesses, 1);
+  listen({&some, &all});
+  EXPECT_EQ(all.instructions, 3);
+  EXPECT_EQ(all.accesses, 1);
+}
 
 TEST(RaceObserver, LaunchesAreOrdered) {
   const std::string each_thread_its_word =
