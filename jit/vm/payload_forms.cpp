@@ -323,7 +323,7 @@ Replacement replacement(const Table& table, const string& form) {
     if (!neutral) key += "." + words[i];
   }
   static const std::set<string> kMoves = {"mov", "ld", "ldu", "st"};
-  if (!floats || kMoves.count(words[0])) return {};
+  if (!floats || kMoves.count(words[0]) || words[0] == "wgmma") return {};  // wgmma looks at the mode itself
   if (words[0] == "mma" && words.back() != "f64") return {nullptr, multiply_matrices};
   const auto found = table.find(key);
   return found == table.end() ? Replacement{refuse_in_mode, nullptr} : found->second;

@@ -162,10 +162,6 @@ const Replacements& perturbed_forms() {
     const FormTable& table = FormTable::instance();
     Replacements all(table.rows().size());
     add_approximations(all, std::make_index_sequence<std::size(kApproximations)>());
-    for (size_t i = 0; i < all.size(); ++i)  // its steps are not perturbed: better none than a false calm
-      if (words_of(table.rows()[i].name).front() == "wgmma" &&
-          words_of(table.rows()[i].name)[1] == "mma_async")
-        all[i].run = refuse_in_mode;
     return all;
   }();
   return forms;

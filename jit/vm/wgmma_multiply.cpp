@@ -3,9 +3,9 @@
 
 #include <cstring>
 #include <optional>
-#include <stdexcept>
 #include <utility>
 
+#include "jit/vm/payload_table.h"
 #include "jit/vm/perturb.h"
 
 namespace attest::vm {
@@ -204,9 +204,8 @@ void multiply_matrices(const LaunchOptions& options, const WgmmaForm& form, cons
       return perturbed_matrix_step(options.seed, wgmma_model(form.a), form.shape(), form.a, a, form.b, b,
                                    format, d, d);
     case Arithmetic::payload:
-      break;  // payload_forms.cpp refuses wgmma
+      return payload_matrix_step(*options.payload, form.shape(), form.a, a, form.b, b, format, d, d);
   }
-  throw std::logic_error("wgmma in payload arithmetic");
 }
 
 void negate(MatrixFormat format, std::vector<uint32_t>& words) {
