@@ -124,6 +124,12 @@ TEST(WgmmaRegisters, WaitingForAnOlderGroupFreesOnlyItsRegisters) {
   const std::string before = descriptors() + kFence + multiply(0) + kCommit + multiply(4) + kCommit + kWait1;
   expect_clean(before + "mov.b32 %d8, %d0;\n" + kWait + "mov.b32 %d9, %d4;\n");
   expect_trap(before + "mov.b32 %d8, %d4;\n" + kWait, Rule::asynchronous, "R7: %d4");
+  // There is but one group: all of them may stay pending.
+  expect_trap(descriptors() + kFence + multiply(0) + kCommit + kWait1 + "mov.b32 %d8, %d0;\n" + kWait,
+              Rule::asynchronous, "R7: %d0");
+  // An empty group counts as one.
+  expect_clean(descriptors() + kFence + multiply(0) + kCommit + kCommit + kWait1 + "mov.b32 %d8, %d0;\n" +
+               kWait);
   // The younger group still accumulates into the same registers.
   expect_trap(descriptors() + kFence + multiply(0) + kCommit + multiply(0) + kCommit + kWait1 +
                   "mov.b32 %d8, %d0;\n" + kWait,
@@ -245,6 +251,21 @@ TEST(WgmmaWarps, SetmaxnregMeetsAndChangesNothing) {
   expect_clean("setmaxnreg.dec.sync.aligned.u32 24;\nbar.sync 0;\nsetmaxnreg.inc.sync.aligned.u32 256;\n");
   expect_trap("setp.eq.u32 %p3, %warp, 2;\n@%p3 bar.sync 1, 64;\nsetmaxnreg.dec.sync.aligned.u32 24;\n",
               Rule::deadlock, "lanes 0-31 of warp 2");
+  expect_trap("setp.eq.u32 %p3, %warp, 2;\n@%p3 exit;\nsetmaxnreg.dec.sync.aligned.u32 24;\n", Rule::deadlock,
+              "for the rest of the warpgroup: warp 2, which has exited");
+  Kernel small = kernel_of("setmaxnreg.dec.sync.aligned.u32 24;\n");
+  small.threads = 40;  // as many warps as there are
+  EXPECT_FALSE(trap_of(small));
+}
+
+TEST(WgmmaWarps, ScaleDMayBeALiteralOrNegated) {
+  for (const auto& [scale, sum] :
+       {std::pair{"1", 17.0f}, std::pair{"0", 16.0f}, std::pair{"%p1", 17.0f}, std::pair{"!%p1", 16.0f}}) {
+    Input input = ones();
+    input.d.assign(2048, 0x3f800000);
+    const std::string body = descriptors() + kFence + multiply(0, false, scale) + kCommit + kWait;
+    EXPECT_EQ(std::bit_cast<float>(run(kernel_of(body), input, {})[0]), sum) << scale;
+  }
 }
 
 // --- shared memory ---

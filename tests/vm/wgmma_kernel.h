@@ -2,6 +2,7 @@
 // text of the PTX ISA, values of small numbers. Nothing of this uses the machine's own layout code.
 #pragma once
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstdint>
@@ -102,7 +103,7 @@ inline Tile tile(const Type& type, int swizzle, bool transposed, uint32_t start,
   const uint32_t group = 8 * width + 16 * gap;
   Tile made{type, swizzle, transposed, start, 0, group};
   if (!transposed) {
-    made.leading = swizzle == 16 ? (rows / 8) * group : 16;  // not used when swizzled
+    made.leading = swizzle == 16 ? (rows / 8) * group : 4096;  // anything when swizzled: not used
   } else if (swizzle == 16) {
     made.leading = (rows / 8) * group;
   } else {
@@ -191,8 +192,11 @@ inline std::vector<uint32_t> run(const Kernel& kernel, const Input& input, Launc
   std::vector<uint32_t> words(kernel.image_bytes / 4 + size_t{4} * kernel.threads + 2 * registers);
   std::memcpy(words.data(), input.image.data(), std::min<size_t>(input.image.size(), kernel.image_bytes));
   const size_t a = kernel.image_bytes / 4, d = a + size_t{4} * kernel.threads;
-  std::copy(input.a.begin(), input.a.end(), words.begin() + static_cast<std::ptrdiff_t>(a));
-  std::copy(input.d.begin(), input.d.end(), words.begin() + static_cast<std::ptrdiff_t>(d));
+  const auto put = [&](const std::vector<uint32_t>& from, size_t at, size_t most) {
+    std::copy_n(from.begin(), std::min(from.size(), most), words.begin() + static_cast<std::ptrdiff_t>(at));
+  };
+  put(input.a, a, size_t{4} * kernel.threads);
+  put(input.d, d, registers);
   const uint64_t data = machine.memory().allocate(words.size() * 4, "data");
   machine.memory().write(data, std::as_bytes(std::span(words)));
   options.block = {kernel.threads, 1, 1};
