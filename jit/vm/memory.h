@@ -1,6 +1,7 @@
 // The device's global memory: buffers with guard zones, permissions and one "was it written" flag per byte.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -13,7 +14,7 @@ namespace attest::vm {
 enum class Access { read, write, read_write };
 
 // One allocation. `initialised` has one byte per byte of data: 0 = never written. `complete` means that all
-// are set, so that nobody needs to look (a hint that only ever goes from false to true).
+// are set, so that nobody needs to look.
 struct Buffer {
   std::string name;
   uint64_t address = 0;  // of its first byte
@@ -21,7 +22,7 @@ struct Buffer {
   Access access = Access::read_write;
   bool freed = false;
   bool constant = false;  // .const: only ld.const may read it
-  bool complete = false;
+  std::atomic<bool> complete = false;
   std::unique_ptr<std::byte[]> storage;  // `data` lies in it, 256-byte aligned
   std::byte* data = nullptr;
   std::unique_ptr<uint8_t[]> initialised;
