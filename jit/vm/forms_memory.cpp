@@ -196,6 +196,26 @@ void add_memory(FormTable& table, const string& type) {
   if constexpr (sizeof(M) == 4) rows.template operator()<8>(".v8");
 }
 
+// discard{.global}.L2 [a], 128: whoever reads the bytes before they are written again gets anything, so they
+// count as never written.      PTX ISA: data-movement-and-conversion-instructions-discard
+constexpr uint32_t kDiscarded = 128;
+void discard(Warp& warp, const Instruction& instruction) {
+  LaneAddresses addresses;
+  lane_addresses(warp, instruction, addresses);
+  const LaneAddresses asked = addresses;
+  Resolved where;
+  resolve(warp, instruction, addresses, kDiscarded, Touch::store, where);
+  for (uint32_t rest = warp.mask; rest; rest &= rest - 1)
+    warp.launch->memory->forget(asked.at[std::countr_zero(rest)], kDiscarded);
+}
+void decode_discard(Decoder& decoder, const syntax::Instruction& in, Instruction& out) {
+  if (in.operands.size() != 2 || in.operands[1].kind != syntax::Operand::Kind::integer ||
+      in.operands[1].bits != kDiscarded)
+    decoder.fail("expected an address and the size 128");
+  out.memory.space = Space::global;
+  decoder.address(in.operands[0], out);
+}
+
 void nothing(Warp&, const Instruction&) {}
 void decode_prefetch(Decoder&, const syntax::Instruction&, Instruction&) {}
 
@@ -225,9 +245,11 @@ void add_memory_forms(FormTable& table) {
                             ".global.L2::evict_last", ".global.L2::evict_normal"})
     table.add({string("prefetch") + where, "", nothing, section, meaning, decode_prefetch});
   table.add({"prefetchu.L1", "", nothing, section, meaning, decode_prefetch});
-  for (const char* what : {"discard.global.L2", "discard.L2", "applypriority.global.L2::evict_normal",
-                           "applypriority.L2::evict_normal"})
+  for (const char* what : {"applypriority.global.L2::evict_normal", "applypriority.L2::evict_normal"})
     table.add({what, "", nothing, section, meaning, decode_prefetch});
+  for (const char* what : {"discard.global.L2", "discard.L2"})
+    table.add({what, "", discard, "data-movement-and-conversion-instructions-discard",
+               "128 bytes of global memory count as never written.", decode_discard});
   section = "data-movement-and-conversion-instructions-createpolicy";
   for (const char* level : {"evict_last", "evict_normal", "evict_first", "evict_unchanged"}) {
     table.add({string("createpolicy.fractional.L2::") + level + ".b64", "", zero, section,

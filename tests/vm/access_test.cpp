@@ -144,6 +144,21 @@ TEST(Access, KernelStoresInitialiseTheirBytesOnly) {
   EXPECT_TRUE(machine.memory().initialised(data + 2, 2));
   EXPECT_FALSE(machine.memory().initialised(data + 4, 1));
 }
+TEST(Access, DiscardedBytesCountAsNeverWritten) {
+  const std::vector<uint32_t> words(64, 7);
+  const std::string body = "discard.global.L2 [%d+128], 128; ";
+  EXPECT_FALSE(run_kernel(module_with(body + "ld.global.u32 %r1, [%d+124];"), words, {}).trap);
+  EXPECT_FALSE(
+      run_kernel(module_with(body + "st.global.u32 [%d+128], 1; ld.global.u32 %r1, [%d+128];"), words, {})
+          .trap);
+  expect_trap(run_kernel(module_with(body + "ld.global.u32 %r1, [%d+128];"), words, {}), Rule::uninitialised,
+              "byte 128 was never written");
+  expect_trap(run_kernel(module_with("discard.L2 [%d+64], 128;"), words, {}), Rule::misaligned, "128");
+  expect_trap(run_kernel(module_with("discard.L2 [%d+256], 128;"), words, {}), Rule::out_of_bounds,
+              "ends at 256");
+  expect_trap(run_kernel(module_with("discard.L2 [%d], 128;"), words, {}, {}, vm::Access::read),
+              Rule::permission, "read-only");
+}
 TEST(Memory, RefusesHostCopiesOutsideABuffer) {
   Memory memory;
   const uint64_t address = memory.allocate(4, "four");
