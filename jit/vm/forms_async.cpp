@@ -346,6 +346,15 @@ void add_bytes(Warp& warp, const Instruction& instruction, BarrierWord& word, in
   word.bytes = static_cast<int32_t>(sum);
 }
 
+// Ends the phase if nothing is awaited any more. Observers have heard of the arrival that `word` counts.
+void settle(const Warp& warp, const Instruction& instruction, BarrierWord& word, uint64_t address) {
+  const bool parity = word.parity;
+  word.settle();
+  if (word.parity == parity || !observed(warp)) return;
+  const Site site = site_of(warp, instruction);
+  for (Observer* observer : warp.launch->observers) observer->mbarrier_phase(site, address);
+}
+
 // Instruction::variant of mbarrier forms.
 enum BarrierOperation : uint8_t {
   kInit,
@@ -405,7 +414,7 @@ void change_barrier(Warp& warp, const Instruction& instruction) {
         add_bytes(warp, instruction, word, -static_cast<int64_t>(value), lane);
         break;
     }
-    if (operation != kInvalidate && operation != kExpect) word.settle();
+    if (operation != kInvalidate && operation != kExpect) settle(warp, instruction, word, addresses.at[lane]);
     word.write(place);
     if (operation == kInvalidate)
       std::memset(warp.block->shared_initialised.get() + (place - warp.block->shared.get()), 0, 8);
@@ -499,12 +508,6 @@ void arrive_after_copies(Warp& warp, const Instruction& instruction) {
 
 void arrive_pending(Warp& warp, const Pending& arrival, uint32_t lanes) {
   const Instruction& instruction = *arrival.instruction;
-  each_lane(lanes, [&](uint32_t lane) {
-    BarrierWord word = living(warp, instruction, arrival.target[lane], lane);
-    drop(warp, instruction, word, 1, lane);
-    word.settle();
-    word.write(arrival.target[lane]);
-  });
   if (observed(warp)) {
     with_mask(warp, lanes, [&] {
       LaneAddresses addresses = arrival.addresses;
@@ -512,6 +515,12 @@ void arrive_pending(Warp& warp, const Pending& arrival, uint32_t lanes) {
       resolve(warp, instruction, addresses, 8, Touch::atomic, where);
     });
   }
+  each_lane(lanes, [&](uint32_t lane) {
+    BarrierWord word = living(warp, instruction, arrival.target[lane], lane);
+    drop(warp, instruction, word, 1, lane);
+    settle(warp, instruction, word, arrival.addresses.at[lane]);
+    word.write(arrival.target[lane]);
+  });
   warp.block->progress = true;
 }
 

@@ -307,9 +307,9 @@ struct RaceObserver::State {
     const auto block = static_cast<uint32_t>(site.block_number);
     if (!event.barrier) return order.learn(block, site.warp, site.lanes, end);
     const Location at = place(site, Space::shared, event.address);
-    Released& released = at.region->releases.at(at.offset);
-    Released::add(released.device, end);
-    Released::add(released.block[static_cast<uint32_t>(at.region->number)], end);
+    Share& share = at.region->releases.at(at.offset).current();
+    share.give_device(end);
+    share.give_block(static_cast<uint32_t>(at.region->number), end);
   }
 
   // The knowledge of those who arrived at this phase of a cluster's barrier; two phases overlap at most.
@@ -412,6 +412,12 @@ void RaceObserver::async_access(const AsyncAccessEvent& event) {
 void RaceObserver::async_end(const AsyncEndEvent& event) {
   const auto lock = state_->lock();
   state_->async_end(event);
+}
+
+void RaceObserver::mbarrier_phase(const Site& site, uint64_t address) {
+  const auto lock = state_->lock();
+  const Location at = state_->place(site, Space::shared, address);
+  at.region->releases.at(at.offset).end_phase();
 }
 
 void RaceObserver::proxy_fence(const Site& site) {
