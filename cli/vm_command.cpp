@@ -293,8 +293,11 @@ void add_vm_command(CLI::App& program, Action& chosen) {
          "printed as a digest that order, splits and rounding do not change")
       ->check(CLI::IsMember({"hw", "wide", "perturb", "payload"}))
       ->capture_default_str();
-  run->add_option("--check", options->checks,
-                  "What to check: memory (uninitialised reads; bounds always are), races, async")
+  run->add_option(
+         "--check", options->checks,
+         "What to check: memory (uninitialised reads; bounds always are), races (accesses that nothing "
+         "orders), async (those of them in which an asynchronous copy or operation takes part, and "
+         "missing fence.proxy.async)")
       ->delimiter(',')
       ->check(CLI::IsMember({"memory", "races", "async"}))
       ->capture_default_str();

@@ -279,10 +279,6 @@ void arrive_after_copies(Warp& warp, const Instruction& instruction) {
 
 void arrive_pending(Warp& warp, const Pending& arrival, uint32_t lanes) {
   const Instruction& instruction = *arrival.instruction;
-  each_lane(lanes, [&](uint32_t lane) {
-    change_barrier({warp, instruction, lane}, block_of(warp, arrival.target[lane]), arrival.target[lane],
-                   {.arrivals = 1});
-  });
   if (observed(warp)) {
     with_mask(warp, lanes, [&] {
       LaneAddresses addresses = arrival.addresses;
@@ -290,6 +286,10 @@ void arrive_pending(Warp& warp, const Pending& arrival, uint32_t lanes) {
       resolve(warp, instruction, addresses, 8, Touch::atomic, where);
     });
   }
+  each_lane(lanes, [&](uint32_t lane) {
+    change_barrier({warp, instruction, lane}, block_of(warp, arrival.target[lane]), arrival.target[lane],
+                   {.arrivals = 1});
+  });
   warp.block->progress = true;
 }
 

@@ -31,6 +31,15 @@ LivingBarrier& living(const Doer& doer, Block& block, const std::byte* at) {
   return *barrier;
 }
 
+// Observers have heard of the arrival that ended the phase.
+void tell_phase(const Doer& doer, const Block& block, const std::byte* at) {
+  if (!observed(doer.warp)) return;
+  const uint64_t rank = &block == doer.warp.block ? 0 : uint64_t{block.rank} + 1;
+  const Site site = site_of(doer.warp, doer.instruction);
+  for (Observer* observer : doer.warp.launch->observers)
+    observer->mbarrier_phase(site, rank << kSharedRankShift | offset_of(block, at));
+}
+
 }  // namespace
 
 Block& block_of(const Warp& warp, const std::byte* at) {
@@ -86,7 +95,10 @@ BarrierWord change_barrier(const Doer& doer, Block& block, std::byte* at, const 
     fail(doer, std::to_string(-word.bytes) + " more bytes came to the mbarrier at shared offset " +
                    std::to_string(offset_of(block, at)) +
                    " than its phase expects, and nobody is awaited who could expect them");
-  if (word.settle()) ++barrier.phase;
+  if (word.settle()) {
+    ++barrier.phase;
+    tell_phase(doer, block, at);
+  }
   barrier.bits = word.pack();
   word.write(at);
   ++block.activity;

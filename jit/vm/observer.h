@@ -125,6 +125,9 @@ class Observer {
   virtual void async_begin(const AsyncBeginEvent&) {}
   virtual void async_access(const AsyncAccessEvent&) {}
   virtual void async_end(const AsyncEndEvent&) {}
+  // The phase of the mbarrier at `address` (as in AccessEvent) is over. What was released to it or ended at
+  // it before this belongs to the phase; what comes later to the next one.
+  virtual void mbarrier_phase(const Site&, uint64_t /*address*/) {}
   virtual void proxy_fence(const Site&) {}  // fence.proxy.async, of whatever spaces
   virtual void cluster_arrive(const ClusterBarrierEvent&) {}
   virtual void cluster_wait(const ClusterBarrierEvent&) {}

@@ -40,6 +40,14 @@ std::string verdict(const Race& race) {
 
 }  // namespace
 
+bool Race::asynchronous() const {
+  // A cp.async is watched as writes of the lane that started it (race_observer.h).
+  const auto takes_part = [](const RaceSide& side) {
+    return side.asynchronous || side.instruction.find("cp.async") != std::string::npos;
+  };
+  return kind == Kind::missing_proxy_fence || takes_part(earlier) || takes_part(later);
+}
+
 std::string Race::text() const {
   return std::string(kind_text(kind)) + " at " + place + ": " + side_text(earlier) + " and " +
          side_text(later) + " " + verdict(*this) +

@@ -33,8 +33,8 @@ struct Race {
   RaceSide earlier, later;
   uint64_t occurrences = 1;  // the same two instructions, other places or threads
 
-  // Whether an asynchronous operation takes part.
-  bool asynchronous() const { return earlier.asynchronous || later.asynchronous; }
+  // Whether an asynchronous operation takes part, or a cp.async, or the async proxy (rules R5, R6).
+  bool asynchronous() const;
   // "write-write race at shared memory offset 64: PTX line 12 `st.shared...` block 0 warp 0 lanes 3 and ..."
   std::string text() const;
 };

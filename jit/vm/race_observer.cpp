@@ -83,6 +83,8 @@ struct RaceObserver::State {
   RegionsByNumber buffers, shared;
   Region* last_buffer = nullptr;
   Region* last_shared = nullptr;
+  uint64_t viewer = 0;  // the operation whose view was used last; 0 = none
+  View last_view;
   std::unordered_map<uint64_t, std::array<ClusterPhase, 2>> clusters;
   std::vector<Line> lines;  // by pc
   std::vector<Race> races;
@@ -100,6 +102,7 @@ struct RaceObserver::State {
     concurrent = event.options.host_threads > 1;
     order = {};
     fences = {};
+    viewer = 0;
     clusters.clear();
     lines.clear();
     known.clear();
@@ -291,15 +294,22 @@ struct RaceObserver::State {
     }
   }
 
+  // Operations mostly touch many ranges in a row.
+  View& view_of_operation(uint64_t number) {
+    if (viewer != number) last_view = order.view_of_operation(number);
+    viewer = number;
+    return last_view;
+  }
+
   void async_end(const AsyncEndEvent& event) {
     const Knowledge end = order.end_operation(event.actor, event.reads_only);
     const Site& site = event.site;
     const auto block = static_cast<uint32_t>(site.block_number);
     if (!event.barrier) return order.learn(block, site.warp, site.lanes, end);
     const Location at = place(site, Space::shared, event.address);
-    Released& released = at.region->releases.at(at.offset);
-    Released::add(released.device, end);
-    Released::add(released.block[static_cast<uint32_t>(at.region->number)], end);
+    Share& share = at.region->releases.at(at.offset).current();
+    share.give_device(end);
+    share.give_block(static_cast<uint32_t>(at.region->number), end);
   }
 
   // The knowledge of those who arrived at this phase of a cluster's barrier; two phases overlap at most.
@@ -344,6 +354,7 @@ void RaceObserver::block_begin(Dim3, uint64_t number) {
 void RaceObserver::block_end(Dim3, uint64_t number) {
   const auto lock = state_->lock();
   const auto threads = static_cast<uint32_t>(state_->threads.count());
+  state_->viewer = 0;
   state_->order.end_block(static_cast<uint32_t>(number));
   state_->fences.end_block(static_cast<uint32_t>(number), (threads + kLanes - 1) / kLanes);
   state_->shared.erase(number);
@@ -383,6 +394,7 @@ void RaceObserver::async_begin(const AsyncBeginEvent& event) {
   const auto lock = state_->lock();
   state_->note(event.site);
   state_->order.begin_operation(event.actor, where_of(event.site));
+  state_->viewer = 0;  // it may have learnt more, or have taken another one's slot
 }
 
 void RaceObserver::async_access(const AsyncAccessEvent& event) {
@@ -392,15 +404,20 @@ void RaceObserver::async_access(const AsyncAccessEvent& event) {
   set_touch(stamp, event.touch);
   stamp.atomic = event.touch == Touch::atomic;
   stamp.async_proxy = event.async_proxy;
-  View view = state_->order.view_of_operation(event.actor);
   const Location at = state_->place(event.site, event.space, event.address);
   if (event.touch == Touch::store) at.region->releases.forget(at.offset, event.bytes);
-  state_->touch(at, event.bytes, stamp, view, false);
+  state_->touch(at, event.bytes, stamp, state_->view_of_operation(event.actor), false);
 }
 
 void RaceObserver::async_end(const AsyncEndEvent& event) {
   const auto lock = state_->lock();
   state_->async_end(event);
+}
+
+void RaceObserver::mbarrier_phase(const Site& site, uint64_t address) {
+  const auto lock = state_->lock();
+  const Location at = state_->place(site, Space::shared, address);
+  at.region->releases.at(at.offset).end_phase();
 }
 
 void RaceObserver::proxy_fence(const Site& site) {

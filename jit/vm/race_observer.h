@@ -11,16 +11,17 @@ namespace attest::vm {
 
 // Orders accesses by happens-before: program order of a lane; bar.warp.sync; barriers, named ones between the
 // warps that arrive and those that wait; barrier.cluster; fences with atomics, relaxed or volatile accesses;
-// release and acquire, of mbarriers too. Launches are ordered as wholes. An order that only this run's
-// schedule happened to give does not count, so one run is enough for every schedule of the same accesses.
+// release and acquire. Who sees a phase of an mbarrier end is ordered after all arrivals and
+// completions of it and of earlier phases, not after those of the next. Launches are ordered as wholes. An
+// order that only this run's schedule happened to give does not count, so one run is enough for every
+// schedule of the same accesses.
 //
 // Asynchronous operations (bulk copies, wgmma) are threads of their own: ordered after what their starter
 // knew, and before whoever waited for their end, by wait_group or at the mbarrier that they complete on.
 // Bytes that the generic proxy wrote and the async proxy reads or writes over need a fence.proxy.async in
 // between as well (rule R6). cp.async is a write of the lane that started it, once when it is started and
 // once when it is waited for: whoever is not ordered after the wait races with the second. Its read of the
-// source is taken to happen at the start. An mbarrier's phases are not told apart: who waits for one learns
-// what had been released by then.
+// source is taken to happen at the start.
 //
 // Two atomics never race, unless one has .cta scope and the blocks differ. Lanes of one instruction that
 // write the same bytes race with each other. ld.global.nc of bytes that the same launch writes is a finding
@@ -49,6 +50,7 @@ class RaceObserver : public Observer {
   void async_begin(const AsyncBeginEvent& event) override;
   void async_access(const AsyncAccessEvent& event) override;
   void async_end(const AsyncEndEvent& event) override;
+  void mbarrier_phase(const Site& site, uint64_t address) override;
   void proxy_fence(const Site& site) override;
   void cluster_arrive(const ClusterBarrierEvent& event) override;
   void cluster_wait(const ClusterBarrierEvent& event) override;

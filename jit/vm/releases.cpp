@@ -22,10 +22,21 @@ bool is_acquire(Order order) {
   return order == Order::acquire || order == Order::acq_rel || order == Order::seq_cst;
 }
 
-void Released::add(Snapshot& to, const Knowledge& knowledge) {
+void Share::add(Snapshot& to, const Knowledge& knowledge) {
   auto sum = to ? std::make_shared<Knowledge>(*to) : std::make_shared<Knowledge>();
   sum->join(knowledge);
   to = std::move(sum);
+}
+
+void Share::join(const Share& other) {
+  if (other.device) give_device(*other.device);
+  for (const auto& [to, knowledge] : other.block) give_block(to, *knowledge);
+}
+
+void Released::end_phase() {
+  phased = true;
+  ready.join(coming);
+  coming = {};
 }
 
 const Released* Releases::find(uint64_t offset) const {
@@ -72,11 +83,12 @@ void Fences::fence(HappensBefore& order, const Where& where, Scope scope) {
 
 void Fences::read(HappensBefore& order, const Where& where, const MemoryQualifiers& how,
                   const Releases& region, const Released& from) {
-  const auto own = from.block.find(where.block);
-  const Released::Snapshot block = own == from.block.end() ? nullptr : own->second;
+  const Share& ready = from.ready;
+  const auto own = ready.block.find(where.block);
+  const Share::Snapshot block = own == ready.block.end() ? nullptr : own->second;
   if (is_acquire(how.order)) {
-    if (how.scope != Scope::cta && from.device)
-      order.learn(where.block, where.warp, where.lanes, *from.device);
+    if (how.scope != Scope::cta && ready.device)
+      order.learn(where.block, where.warp, where.lanes, *ready.device);
     if (block) order.learn(where.block, where.warp, where.lanes, *block);
     return;
   }
@@ -84,17 +96,17 @@ void Fences::read(HappensBefore& order, const Where& where, const MemoryQualifie
   for (Pending& pending : list)  // what these lanes saw there before is part of what they see now
     if (pending.region == &region && pending.number == from.number) pending.lanes &= ~where.lanes;
   std::erase_if(list, [](const Pending& pending) { return pending.lanes == 0; });
-  list.push_back({&region, from.number, where.lanes, from.device, block});
+  list.push_back({&region, from.number, where.lanes, ready.device, block});
 }
 
 void Fences::write(HappensBefore& order, const Where& where, const MemoryQualifiers& how, Releases& places,
                    uint64_t offset, const uint32_t* owner) {
   const bool block_scope = how.scope == Scope::cta;
   const auto give = [&](const Knowledge& to_block, const Knowledge* to_device) {
-    Released& place = places.at(offset);
-    Released::add(place.block[where.block], to_block);
-    if (owner && *owner != where.block) Released::add(place.block[*owner], to_block);
-    if (to_device) Released::add(place.device, *to_device);
+    Share& share = places.at(offset).current();
+    share.give_block(where.block, to_block);
+    if (owner && *owner != where.block) share.give_block(*owner, to_block);
+    if (to_device) share.give_device(*to_device);
   };
   if (is_release(how.order)) {
     const Knowledge knowledge = order.publish(where.block, where.warp, where.lanes);

@@ -13,15 +13,29 @@
 
 namespace attest::vm {
 
-// What a place of synchronisation hands on: to every block, and to single blocks (a release of .cta scope
-// reaches its own block). Readers keep what they saw, so that is not changed under them but replaced.
-struct Released {
+// What is handed on to every block, and to single blocks (a release of .cta scope reaches its own block).
+// Readers keep what they saw, so that is not changed under them but replaced.
+struct Share {
   using Snapshot = std::shared_ptr<const Knowledge>;
-  uint64_t number = 0;  // of this place since it was last overwritten
-  Snapshot device;      // null: nothing
+  Snapshot device;  // null: nothing
   std::map<uint32_t, Snapshot> block;
 
+  void give_block(uint32_t to, const Knowledge& knowledge) { add(block[to], knowledge); }
+  void give_device(const Knowledge& knowledge) { add(device, knowledge); }
+  void join(const Share& other);
+
+ private:
   static void add(Snapshot& to, const Knowledge& knowledge);
+};
+
+// A place of synchronisation. Of an mbarrier, readers learn what belongs to phases that are over.
+struct Released {
+  uint64_t number = 0;  // of this place since it was last overwritten
+  Share ready, coming;
+  bool phased = false;  // a phase of it was over
+
+  Share& current() { return phased ? coming : ready; }
+  void end_phase();
 };
 
 // The places of a buffer or of a block's shared memory that something was released to.
@@ -63,7 +77,7 @@ class Fences {
     const Releases* region;
     uint64_t number;
     uint32_t lanes;
-    Released::Snapshot device, block;
+    Share::Snapshot device, block;
   };
   struct Fenced {  // by a lane
     Knowledge device, block;

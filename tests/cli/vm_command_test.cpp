@@ -127,6 +127,42 @@ TEST_F(VmRun, ReportsARaceOnlyWhenAskedTo) {
   EXPECT_NE(ran.out.find("PTX line 10"), std::string::npos) << ran.out;
 }
 
+// Lane 0 copies x to shared memory and does not wait; another warp writes there.
+constexpr const char* kCopyRace = R"(.version 8.0
+.target sm_80
+.address_size 64
+.visible .entry race(.param .u64 x)
+{
+  .reg .pred %p<2>;
+  .reg .b32 %r<3>;
+  .reg .b64 %rd<2>;
+  .shared .align 4 .b8 tile[4];
+  mov.u32 %r1, %tid.x;
+  mov.u32 %r2, tile;
+  ld.param.u64 %rd1, [x];
+  setp.eq.u32 %p1, %r1, 0;
+  @%p1 cp.async.ca.shared.global [%r2], [%rd1], 4;
+  setp.eq.u32 %p1, %r1, 32;
+  @%p1 st.shared.u32 [%r2], %r1;
+  ret;
+}
+)";
+
+TEST_F(VmRun, AsyncChecksTheRacesOfAsynchronousCopiesOnly) {
+  const auto launch_text = [](const char* access) {
+    return R"({"grid": [1], "block": [64], "params": [{"buffer": {"dtype": "u32", "shape": [1], "access": ")" +
+           std::string(access) + R"(", "fill": {"values": [1]}}}]})";
+  };
+  EXPECT_EQ(run(kRace, launch_text("rw"), {"--check", "memory,async"}).status, 0);
+  EXPECT_EQ(run(kCopyRace, launch_text("r"), {"--check", "memory"}).status, 0);
+  for (const char* check : {"async", "races", "memory,races,async"}) {
+    const Ran ran = run(kCopyRace, launch_text("r"), {"--check", check});
+    EXPECT_EQ(ran.status, 1) << check << ran.err;
+    EXPECT_NE(ran.out.find("cp.async.ca"), std::string::npos) << ran.out;
+    EXPECT_EQ(ran.out.find("write-write race"), ran.out.rfind("write-write race")) << ran.out;  // told once
+  }
+}
+
 TEST_F(VmRun, CannotCheckAnUnknownInstruction) {
   std::string ptx = kAdd;
   ptx.replace(ptx.find("add.f32"), 7, "frobnicate.f32");

@@ -64,6 +64,7 @@ class Script {
     access(line, who, barrier, 8, 0, Touch::load, {.order = Order::relaxed, .scope = Scope::cta});
   }
   void fence(Who who) { observer_.fence({site(908, who), Order::acq_rel, Scope::cta}); }
+  void phase(Who who, uint64_t barrier) { observer_.mbarrier_phase(site(909, who), barrier); }
   void block_barrier(uint32_t block = 0) {
     for (uint32_t warp : {0u, 1u}) observer_.barrier_arrive({site(900, {block, warp}), 0, 0, true});
     observer_.barrier_release({block, 0, 0}, block, 0);
@@ -121,8 +122,8 @@ class Script {
 
 using enum Race::Kind;
 
-// `broken` leaves out, or moves, the one thing that the name is about. A finding of it is at lines `earlier`
-// and `later`.
+// `b` (broken) leaves out, or moves, the one thing that the name is about. A finding of it is at lines
+// `earlier` and `later`.
 struct Rule {
   const char* name;
   std::function<void(Script&, bool broken)> run;
@@ -214,6 +215,30 @@ const Rule kRules[] = {
      read_write, 6, 4, "later"},
     {"AStageIsGivenBackAfterItsLastRead", [](Script& s, bool b) { load_ring(s, true, true, !b); }, read_write,
      6, 4, "later"},
+    {"APhaseOrdersWhatBelongsToIt",  // b: the consumers look at the stage a phase too early
+     [](Script& s, bool b) {
+       for (int round = 0; round < 2; ++round) {
+         s.complete(s.start(51, kProducer, Touch::store, 128 * static_cast<uint64_t>(round), 128), kProducer,
+                    kFull);
+         if (round == 0 || !b) s.phase(kProducer, kFull);
+       }
+       s.wait(52, kConsumers, kFull);
+       s.load(53, kConsumers, 0);
+       s.load(54, kConsumers, 128);
+     },
+     write_read, 51, 54, "earlier"},
+    {"AnArrivalInThePhaseThatIsNotOverCountsForTheNext",
+     [](Script& s, bool b) {
+       s.arrive(55, kProducer, kFull);
+       s.phase(kProducer, kFull);
+       s.store(56, kProducer, 0);
+       s.arrive(57, kProducer, kFull);
+       if (b) s.wait(58, kConsumers, kFull);
+       s.phase(kProducer, kFull);
+       if (!b) s.wait(58, kConsumers, kFull);
+       s.load(59, {0, 1, kLeader}, 0);
+     },
+     write_read, 56, 59, ""},
     {"ASourceIsOverwrittenAfterWaitGroupRead", [](Script& s, bool b) { store_tile(s, !b, true); }, read_write,
      11, 10, "earlier"},
     {"WaitGroupConcernsTheLaneThatWaited", [](Script& s, bool b) { store_tile(s, true, !b); }, read_write, 11,
@@ -320,6 +345,17 @@ const Rule kRules[] = {
        s.load(43, {1, 0}, 0);
      },
      write_read, 42, 43, ""},
+    {"AFastBlocksNextArrivalCountsForTheNextPhase",
+     [](Script& s, bool b) {
+       if (!b) s.store(60, {0, 0}, remote(1, 0));
+       for (uint32_t block : {0u, 1u}) s.cluster_arrive({block, 0}, 0);
+       s.cluster_wait({0, 0}, 0);
+       if (b) s.store(60, {0, 0}, remote(1, 0));
+       s.cluster_arrive({0, 0}, 1);
+       s.cluster_wait({1, 0}, 0);
+       s.load(61, {1, 0}, 0);
+     },
+     write_read, 60, 61, ""},
     {"ARemoteArrivalReachesTheBarriersBlock",
      [](Script& s, bool b) {
        s.store(44, {0, 0}, remote(1, 0));

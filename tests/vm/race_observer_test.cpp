@@ -212,6 +212,21 @@ const Twins kTwins[] = {
      "st.global.b32 [%g], 0; $done:",
      atomic_plain,
      {.blocks = 2, .threads = 1}},
+    {"WhoWaitsForAnEarlierPhaseIsNotOrderedAfterThisOne",
+     // Warp 0 writes and arrives in the second phase; the reader in warp 1 waits for the first one only, and
+     // sees its end after these arrivals were made.
+     "setp.ne.u32 %p1, %t, 0; @%p1 bra $made; mbarrier.init.shared.b64 [%s+1024], 64; $made: bar.sync 0; "
+     "mbarrier.arrive.shared.b64 _, [%s+1024]; $w0: mbarrier.try_wait.parity.shared.b64 %p2, [%s+1024], 0; "
+     "@!%p2 bra $w0; setp.lt.u32 %p1, %t, 32; @%p1 st.shared.b32 [%m], %t; mbarrier.arrive.shared.b64 _, "
+     "[%s+1024]; $w1: mbarrier.try_wait.parity.shared.b64 %p2, [%s+1024], 1; @!%p2 bra $w1; setp.ne.u32 %p3, "
+     "%t, 37; @%p3 bra $done; sub.u32 %r1, %m, 128; ld.shared.b32 %r2, [%r1]; $done:",
+     "setp.ne.u32 %p1, %t, 0; @%p1 bra $made; mbarrier.init.shared.b64 [%s+1024], 64; $made: bar.sync 0; "
+     "mbarrier.arrive.shared.b64 _, [%s+1024]; $w0: mbarrier.try_wait.parity.shared.b64 %p2, [%s+1024], 0; "
+     "@!%p2 bra $w0; setp.lt.u32 %p1, %t, 32; @%p1 st.shared.b32 [%m], %t; @%p1 mbarrier.arrive.shared.b64 "
+     "_, [%s+1024]; setp.ne.u32 %p3, %t, 37; @%p3 bra $done; sub.u32 %r1, %m, 128; ld.shared.b32 %r2, [%r1]; "
+     "$done:",
+     write_read,
+     {}},
     {"AReleaseIsNeededForAnAcquire",
      "setp.ne.u32 %p1, %b, 0; @%p1 bra $read; st.global.b32 [%g+16], %t; st.release.gpu.global.b32 [%g], 1; "
      "bra $done; "
