@@ -18,7 +18,7 @@ constexpr uint64_t kSlice =
 
 // Runs warp.group from warp.pc until it must regroup or `steps` instructions are done. Returns the
 // instructions done.
-template <bool kObserved, bool kWatched>
+template <bool kObserved, bool kHazards>
 uint64_t run_group(Warp& warp, uint64_t steps) {
   const Instruction* const code = warp.launch->code->instructions.data();
   uint64_t lanes = 0;
@@ -38,7 +38,7 @@ uint64_t run_group(Warp& warp, uint64_t steps) {
       for (Observer* observer : warp.launch->observers) observer->instruction(site);
     }
     if (!mask) continue;
-    if constexpr (kWatched) check_registers(warp, instruction);
+    if constexpr (kHazards) check_registers(warp, instruction);
     instruction.run(warp, instruction);
   } while (--left && warp.pc < warp.stop);
   for (uint32_t rest = warp.group; rest; rest &= rest - 1) warp.lane_pc[std::countr_zero(rest)] = warp.pc;
