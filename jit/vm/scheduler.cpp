@@ -172,8 +172,7 @@ bool release_waiting(Block& block) {
     for (const Warp& warp : block->warps)
       if (!first && warp.runnable()) first = &warp;
   }
-  const uint32_t lane = static_cast<uint32_t>(std::countr_zero(first->runnable()));
-  trap(*first, first->launch->code->instructions[first->lane_pc[lane]], Rule::deadlock, first->runnable(),
+  trap(*first, first->launch->code->instructions[vain_test(*first)], Rule::deadlock, first->runnable(),
        "deadlock: nobody can go on: " + text);
 }
 

@@ -88,6 +88,8 @@ bool all_stuck(const std::vector<Block*>& blocks) {
   return any;
 }
 
+uint32_t vain_test(const Warp& warp) { return warp.block->spinning->warps[warp.index].pc; }
+
 std::string who_is_stuck(const Block& block) {
   std::string text;
   for (const Warp& warp : block.warps) {

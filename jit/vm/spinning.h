@@ -40,6 +40,9 @@ void note_vain_test(Warp& warp, const Instruction& instruction, uint32_t lanes,
 // Whether every lane of these blocks (a cluster) is stuck or waits for others, and at least one is stuck.
 bool all_stuck(const std::vector<Block*>& blocks);
 
+// Place of the test at which a stuck warp's lanes were last seen.
+uint32_t vain_test(const Warp& warp);
+
 // "warp 0 lanes 0-31 test at line 12 `...` the mbarrier at ...; ..." for everything that is stuck.
 std::string who_is_stuck(const Block& block);
 
