@@ -166,6 +166,21 @@ TEST(Cluster, TrapsWhenTheOtherBlockHasNotBegunOrHasEnded) {
               "which has ended");
 }
 
+TEST(Cluster, LockstepAndSerialGoThroughAClusterInOppositeDirections) {
+  // Only one block looks at another, and no barrier keeps that one: each order finds one direction.
+  const auto kernel = [](const std::string& reader, const std::string& owner) {
+    return module_with("mov.u32 %r1, %cluster_ctarank; mov.u32 %r2, s; st.shared.u32 [s], 1;\n" + kBarrier +
+                           "setp.ne.u32 %p1, %r1, " + reader +
+                           "; @%p1 exit; mapa.shared::cluster.u32 %r3, %r2, " + owner +
+                           "; ld.shared::cluster.u32 %r4, [%r3];",
+                       kTile);
+  };
+  LaunchOptions lockstep = kFour, serial = kFour;
+  serial.schedule = Schedule::serial;
+  expect_trap(run_kernel(kernel("2", "0"), {0}, lockstep), Rule::use_after_free, "which has ended");
+  expect_trap(run_kernel(kernel("0", "2"), {0}, serial), Rule::use_after_free, "which has ended");
+}
+
 // --- the barrier ---
 
 TEST(ClusterBarrier, TrapsOnAWaitWithoutAnArrivalAndOnTwoArrivals) {
