@@ -20,7 +20,7 @@ class PayloadTable;
 // each.
 enum class Schedule {
   lockstep,  // lanes with the lowest pc together, a warp until it waits
-  serial,    // one lane at a time until it waits
+  serial,    // one lane at a time until it waits; blocks of a cluster from the last to the first
   shuffled,  // random lanes of random warps of several blocks, pre-empted after random counts
              // (LaunchOptions::seed)
 };

@@ -266,7 +266,11 @@ void step(Warp& warp) {
 
 bool advance(Cluster& cluster) {
   bool any = false, living = false;
-  for (const std::unique_ptr<Block>& block : cluster.blocks) {
+  const size_t count = cluster.blocks.size();
+  for (size_t i = 0; i < count; ++i) {
+    // Serial goes backwards through a cluster: what only works because block 0 comes first is seen in it.
+    const bool backwards = cluster.blocks[0]->launch->options->schedule == Schedule::serial;
+    const std::unique_ptr<Block>& block = cluster.blocks[backwards ? count - 1 - i : i];
     const bool shuffled = block->launch->options->schedule == Schedule::shuffled;
     any = (shuffled ? pass_shuffled(*block) : pass_in_order(*block)) || any;
     any = release_waiting(*block) || any;

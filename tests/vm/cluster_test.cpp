@@ -92,6 +92,21 @@ TEST(Cluster, MapaAndGetctarankAreInverse) {
   ASSERT_FALSE(ran.trap) << ran.trap->what();
   EXPECT_EQ(ran.data, (std::vector<uint32_t>{2, 1, 1, 3, 1, 0, 1, 0, 1}));
 }
+TEST(Cluster, EveryBlockKnowsItsPlace) {
+  // Grid of 4 x 2 blocks in clusters of 2 x 2: digits are clusterid.x, nclusterid.x, cluster_ctaid.y, rank,
+  // size.
+  const std::string body =
+      "mov.u32 %r1, %clusterid.x; mov.u32 %r2, %nclusterid.x; mov.u32 %r3, %cluster_ctaid.y; mov.u32 %r4, "
+      "%cluster_ctarank; mov.u32 %r5, %cluster_nctarank;\n"
+      "mad.lo.u32 %r1, %r1, 10, %r2; mad.lo.u32 %r1, %r1, 10, %r3; mad.lo.u32 %r1, %r1, 10, %r4; mad.lo.u32 "
+      "%r1, %r1, 10, %r5;\n"
+      "mov.u32 %r6, %ctaid.x; mov.u32 %r7, %ctaid.y; mad.lo.u32 %r6, %r7, 4, %r6; mul.wide.u32 %rd1, %r6, 4; "
+      "add.u64 %rd1, %d, %rd1; st.global.u32 [%rd1], %r1;";
+  const Ran ran =
+      run_kernel(module_with(body), std::vector<uint32_t>(8), {.grid = {4, 2, 1}, .cluster = {2, 2, 1}});
+  ASSERT_FALSE(ran.trap) << ran.trap->what();
+  EXPECT_EQ(ran.data, (std::vector<uint32_t>{2004, 2014, 12004, 12014, 2124, 2134, 12124, 12134}));
+}
 TEST(Cluster, ABlockWithoutAClusterIsOneOfItsOwn) {
   const std::string body = kBarrier +
                            "mov.u32 %r2, s; st.shared.u32 [s], 7; mapa.shared::cluster.u32 %r3, %r2, 0;\n"
@@ -149,6 +164,21 @@ TEST(Cluster, TrapsWhenTheOtherBlockHasNotBegunOrHasEnded) {
   late.replace(late.rfind(kBarrier), kBarrier.size(), "");
   expect_trap(run_kernel(module_with(late, kTile), std::vector<uint32_t>(256), kFour), Rule::use_after_free,
               "which has ended");
+}
+
+TEST(Cluster, LockstepAndSerialGoThroughAClusterInOppositeDirections) {
+  // Only one block looks at another, and no barrier keeps that one: each order finds one direction.
+  const auto kernel = [](const std::string& reader, const std::string& owner) {
+    return module_with("mov.u32 %r1, %cluster_ctarank; mov.u32 %r2, s; st.shared.u32 [s], 1;\n" + kBarrier +
+                           "setp.ne.u32 %p1, %r1, " + reader +
+                           "; @%p1 exit; mapa.shared::cluster.u32 %r3, %r2, " + owner +
+                           "; ld.shared::cluster.u32 %r4, [%r3];",
+                       kTile);
+  };
+  LaunchOptions lockstep = kFour, serial = kFour;
+  serial.schedule = Schedule::serial;
+  expect_trap(run_kernel(kernel("2", "0"), {0}, lockstep), Rule::use_after_free, "which has ended");
+  expect_trap(run_kernel(kernel("0", "2"), {0}, serial), Rule::use_after_free, "which has ended");
 }
 
 // --- the barrier ---

@@ -122,7 +122,6 @@ Sweep sweep_conversion(const std::string& form) {
   if (parts[0] != "cvt") return {};
   const std::string source = parts.back(), result = parts[parts.size() - 2];
   Flags flags;
-  bool rounds = false;
   for (size_t i = 1; i + 2 < parts.size(); ++i) {
     const std::string& part = parts[i];
     if (part == "ftz")
@@ -134,7 +133,6 @@ Sweep sweep_conversion(const std::string& form) {
     else if (part == "satfinite")
       flags.finite = true;
     else if (one_of(part, {"rn", "rz", "rm", "rp", "rna", "rni", "rzi", "rmi", "rpi"})) {
-      rounds = true;
       flags.direction = part[1];
       flags.away = part == "rna";
       flags.integral = part.back() == 'i';
@@ -146,7 +144,6 @@ Sweep sweep_conversion(const std::string& form) {
       contains(form, "pack"))
     return {};
   if (!is_float(result) && !is_float(source) && !flags.sat) return {};
-  (void)rounds;
   // Registers: results narrower than 32 bits are extended to a 32-bit register.
   const int bits = bits_of(result);
   const std::string wide = bits == 64 ? "b64" : "b32";

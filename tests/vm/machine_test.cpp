@@ -33,6 +33,28 @@ TEST(Launch, GivesEveryThreadItsPlace) {
   ASSERT_FALSE(ran.trap) << ran.trap->what();
   for (uint32_t i = 0; i < 90; ++i) EXPECT_EQ(ran.data[i], i);
 }
+TEST(Launch, ClocksGoForward) {
+  // Twice each clock with work in between; what is stored is the difference, and that of the halves.
+  const std::string body =
+      "mov.u32 %r1, %clock; mov.u64 %rd1, %clock64; mov.u64 %rd2, %globaltimer; mov.u32 %r2, "
+      "%globaltimer_lo;\n"
+      "mov.u32 %r9, 0; AGAIN: add.u32 %r9, %r9, 1; setp.lt.u32 %p1, %r9, 1000; @%p1 bra AGAIN;\n"
+      "mov.u32 %r3, %clock; mov.u64 %rd3, %clock64; mov.u64 %rd4, %globaltimer; mov.u32 %r4, "
+      "%globaltimer_lo;\n"
+      "sub.u32 %r5, %r3, %r1; sub.u64 %rd5, %rd3, %rd1; sub.u64 %rd6, %rd4, %rd2; sub.u32 %r6, %r4, %r2;\n"
+      "cvt.u32.u64 %r7, %rd5; cvt.u32.u64 %r8, %rd6; mov.u32 %r10, %clock_hi; st.global.u32 [%d], %r5; "
+      "st.global.u32 [%d+4], %r7; st.global.u32 [%d+8], %r8; st.global.u32 [%d+12], %r6; st.global.u32 "
+      "[%d+16], %r10;";
+  for (const Schedule schedule : {Schedule::lockstep, Schedule::serial}) {
+    const Ran ran = run_kernel(module_with(body), {0, 0, 0, 0, 9}, {.schedule = schedule});
+    ASSERT_FALSE(ran.trap) << ran.trap->what();
+    for (size_t i = 0; i < 4; ++i) {
+      EXPECT_GT(ran.data[i], 0u) << i;
+      EXPECT_LT(ran.data[i], 10000u) << i;
+    }
+    EXPECT_EQ(ran.data[4], 0u);
+  }
+}
 TEST(Launch, AnEndlessLoopSpendsItsBudget) {
   const Ran ran =
       run_kernel(module_with("LOOP: add.u32 %r1, %r1, 1; bra LOOP;"), {1}, {.instruction_budget = 5000});
