@@ -11,6 +11,9 @@ namespace {
 
 // Slots that are tried before another is opened: those that have waited longest.
 constexpr size_t kTries = 32;
+// Operations of a block whose slots others have taken, and which are still told exactly if somebody waits for
+// their ends again: the latest. Who waits for an older one learns of it alone, not of what its starter knew.
+constexpr size_t kRemembered = 1024;
 
 template <class F>
 void each_lane(uint32_t lanes, F f) {
@@ -249,8 +252,9 @@ uint32_t HappensBefore::free_slot(uint32_t number, const Knowledge& knowledge) {
     last.clock = block.slots[slot].clock;
     if (!knowledge.known.covered(last)) continue;
     block.next_slot = slot + 1;
-    operations_.at(block.slots[slot].operation).start = {};  // its end is known to all that matter
     block.recycled.push_back(block.slots[slot].operation);
+    if (block.recycled.size() > kRemembered)  // its end is long known to all that matter
+      operations_.at(block.recycled[block.recycled.size() - 1 - kRemembered]).start = {};
     return static_cast<uint32_t>(slot);
   }
   block.slots.emplace_back();

@@ -258,7 +258,7 @@ struct RaceObserver::State {
   void strong(const AccessEvent& event, Stamp stamp) {
     const MemoryQualifiers& how = event.qualifiers;
     stamp.atomic = true;
-    stamp.block_scope = how.scope == Scope::cta;
+    stamp.block_scope = how.scope == Scope::cta && event.space == Space::global;
     const bool together =
         (event.touch == Touch::load || (event.touch == Touch::atomic && how.order == Order::release)) &&
         one_address(event);

@@ -23,7 +23,8 @@ namespace attest::vm {
 // once when it is waited for: whoever is not ordered after the wait races with the second. Its read of the
 // source is taken to happen at the start.
 //
-// Two atomics never race, unless one has .cta scope and the blocks differ. Lanes of one instruction that
+// Two atomics never race, unless one has .cta scope, the blocks differ and the memory is global (mbarrier
+// operations have .cta scope by default, those of other blocks too). Lanes of one instruction that
 // write the same bytes race with each other. ld.global.nc of bytes that the same launch writes is a finding
 // of its own (rule R14). Shared and global memory are watched; precision is a byte. Buffers that kernels may
 // only read need no watching.

@@ -203,6 +203,20 @@ const Twins kTwins[] = {
      "ld.volatile.global.b32 %r1, [%g]; setp.eq.u32 %p1, %t, 0; @%p1 st.global.b32 [%g], %t;",
      atomic_plain,
      {.blocks = 2}},
+    {"AStrongReadDoesNotHideTheAtomicBeforeIt",
+     "setp.ne.u32 %p1, %b, 0; @%p1 bra $read; atom.global.add.u32 %r1, [%g], 1; ld.volatile.global.b32 %r2, "
+     "[%g]; bra $done; $read: ld.volatile.global.b32 %r1, [%g]; $done:",
+     "setp.ne.u32 %p1, %b, 0; @%p1 bra $read; atom.global.add.u32 %r1, [%g], 1; ld.volatile.global.b32 %r2, "
+     "[%g]; bra $done; $read: ld.global.b32 %r1, [%g]; $done:",
+     atomic_plain,
+     {.blocks = 2, .threads = 1}},
+    {"AStrongReadDoesNotHideTheOrdinaryOneBeforeIt",
+     "setp.ne.u32 %p1, %b, 0; @%p1 bra $write; ld.volatile.global.b32 %r2, [%g]; bra $done; "
+     "$write: atom.global.add.u32 %r1, [%g], 1; $done:",
+     "setp.ne.u32 %p1, %b, 0; @%p1 bra $write; ld.global.b32 %r1, [%g]; ld.volatile.global.b32 %r2, [%g]; "
+     "bra $done; $write: atom.global.add.u32 %r1, [%g], 1; $done:",
+     atomic_plain,
+     {.blocks = 2, .threads = 1}},
     {"AReleasingStoreIsPartOfWhatItReleases",
      "setp.ne.u32 %p1, %b, 0; @%p1 bra $read; st.release.gpu.global.b32 [%g], 1; bra $done; "
      "$read: ld.acquire.gpu.global.b32 %r1, [%g]; setp.eq.u32 %p2, %r1, 0; @%p2 bra $read; "
