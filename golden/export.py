@@ -115,6 +115,7 @@ def plain_attention_with_cache(q, k_cache, v_cache, cache_seqlens=None, **others
 def install_stand_ins():
     for name in ("flash_attn_interface", "flash_attn"):
         module = types.ModuleType(name)
+        module.__spec__ = importlib.util.spec_from_loader(name, loader=None)  # transformers looks whether there is one
         module.flash_attn_func = plain_attention
         module.flash_attn_with_kvcache = plain_attention_with_cache
         sys.modules[name] = module
@@ -147,17 +148,19 @@ def install_stand_ins():
 @contextlib.contextmanager
 def arithmetic_in(dtype):
     """Inside, model code that asks for float32 gets `dtype`, and code that asks for autocasting to something shorter gets none."""
+    single = torch.float32
     saved = torch.Tensor.to, torch.Tensor.float, torch.Tensor.type, torch.get_default_dtype()
     saved_autocast = torch.autocast, torch.cuda.amp.autocast
     torch.autocast = torch.cuda.amp.autocast = lambda *arguments, **named: contextlib.nullcontext()
 
     def replaced(value):
-        return dtype if value is torch.float32 else value
+        return dtype if value is single else value
 
     def to(tensor, *arguments, **named):
         return saved[0](tensor, *map(replaced, arguments), **{name: replaced(value) for name, value in named.items()})
 
-    if dtype is not torch.float32:
+    if dtype is not single:
+        torch.float32 = torch.float = dtype  # for code that names it: torch.arange(.., dtype=torch.float)
         torch.Tensor.to = to
         torch.Tensor.float = lambda tensor: saved[0](tensor, dtype)
         torch.Tensor.type = lambda tensor, *arguments: saved[2](tensor, *map(replaced, arguments))
@@ -165,6 +168,7 @@ def arithmetic_in(dtype):
     try:
         yield
     finally:
+        torch.float32 = torch.float = single
         torch.Tensor.to, torch.Tensor.float, torch.Tensor.type = saved[:3]
         torch.autocast, torch.cuda.amp.autocast = saved_autocast
         torch.set_default_dtype(saved[3])

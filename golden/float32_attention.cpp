@@ -177,29 +177,6 @@ const VariantRow* find(Variant variant) {
 
 bool has_float32_attention(Variant variant) { return find(variant) != nullptr; }
 
-// The exponent 2i/d is exact when d is a power of two, else rounded, which base^x multiplies by x ln(base).
-// Then pow, the quotient and the product with t; cosine and sine of that angle have their function's error.
-Float32Rope float32_rope(const RopeSpec& spec, int dim, Index tokens, Float32Noise& noise) {
-  const Index pairs = dim / 2;
-  Float32Rope rope{Matrix(tokens, pairs), Matrix(tokens, pairs), {}};
-  const bool power_of_two = (dim & (dim - 1)) == 0;
-  constexpr double kUnit = Float32Noise::kUnit, kFunction = Float32Noise::kFunction;
-  for (Index i = 0; i < pairs; ++i) {
-    const bool half_split = spec.pairing == RopePairing::half_split;
-    rope.pairs.emplace_back(half_split ? i : 2 * i, half_split ? i + pairs : 2 * i + 1);
-    const double exponent = 2.0 * static_cast<double>(i) / dim;
-    const double moved = power_of_two ? 0 : kUnit * exponent * std::log(spec.base);
-    const double relative = std::sqrt(moved * moved + kFunction * kFunction + kUnit * kUnit);
-    const double frequency = std::pow(spec.base, -exponent) * (1 + relative * noise.normal());
-    for (Index t = 0; t < tokens; ++t) {
-      const double angle = static_cast<double>(t) * frequency * (1 + kUnit * noise.normal());
-      rope.cosine(t, i) = std::cos(angle) + kFunction * noise.normal();
-      rope.sine(t, i) = std::sin(angle) + kFunction * noise.normal();
-    }
-  }
-  return rope;
-}
-
 Matrix attention_in_float32(const AttentionConfig& config, const Weights& weights, const Float32Rope& rope,
                             const Matrix& x, Float32Noise& noise) {
   const VariantRow* variant = find(config.variant);

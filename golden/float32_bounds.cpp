@@ -114,7 +114,6 @@ Float32Bounds float32_bounds(const ModelConfig& config, WeightSource& source,
   const AttentionConfig& c = config.attention;
   Float32Bounds none;
   if (!has_float32_attention(c.variant)) none.unknown = c.variant_name() + " has no released float32 code";
-  if (c.rope.scaling != RopeScaling::none) none.unknown = "rotary frequencies are scaled";
   if (!none.unknown.empty()) return none;
 
   Pass pass{config, source, input_ids.size(0), input_ids.size(1), std::vector<Run>(kDraws + 1), {}};

@@ -28,7 +28,7 @@ struct Float32Bounds {
   std::map<std::string, Tensor<double>>
       values;  // exact, by reference/model.h's hook names: "layers.0.attn.output", "logits"
   std::map<std::string, Tensor<double>> bounds;  // on |float32 - exact|, the same shapes
-  std::string unknown;  // empty, or why there are none: no released code, scaled rotary frequencies
+  std::string unknown;                           // empty, or why there are none: no released code
 };
 
 // The released forward pass, causal. It is written apart from the reference's layers, so that its values

@@ -1,6 +1,10 @@
 // Eigen views of tensors, for the sources of the reference (public headers stay free of Eigen).
 #pragma once
 
+#ifndef ATTEST_EIGEN
+#error "sources that see Eigen link attest_eigen (reference/CMakeLists.txt), so that all are compiled alike"
+#endif
+
 #include <Eigen/Core>
 #include <algorithm>
 #include <stdexcept>

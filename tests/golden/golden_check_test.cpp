@@ -127,6 +127,36 @@ TEST_F(GoldenCopy, ThirtyTimesTheFloat32ErrorFails) {
   EXPECT_EQ(failed_tensors(), Names{"shipped_fp32.logits"});
 }
 
+// Scaled rotary tables are held to their bound as well.
+TEST_F(GoldenCopy, AWrongFloat32ValueUnderScaledRotaryFrequenciesFails) {
+  for (const std::string name :
+       {"llama", "llama_linear", "llama_dynamic", "llama_longrope", "llama_yarn", "deepseek_v3"}) {
+    copy(name);
+    write();
+    for (const GoldenRow& row : check(folder_.path()).rows) {
+      if (row.tensor != "shipped_fp32.layers.0.attn.output") continue;
+      values<float>(row.tensor)[40 * 48 + 3] += static_cast<float>(10 * row.bound);
+    }
+    EXPECT_EQ(failed_tensors(), Names{"shipped_fp32.layers.0.attn.output"}) << name;
+    std::filesystem::remove_all(folder_.path());
+    std::filesystem::create_directory(folder_.path());
+    tensors_.clear();
+  }
+}
+
+TEST_F(GoldenCopy, AnotherScalingFactorFailsEveryTensorThatRotationReaches) {
+  copy("llama_linear");
+  std::string config = read_file(folder_ / "config.json");
+  const std::string factor = "\"factor\": 3.0";
+  ASSERT_NE(config.find(factor), std::string::npos);
+  config.replace(config.find(factor), factor.size(), "\"factor\": 3.1");
+  std::filesystem::remove(folder_ / "config.json");
+  write_file(folder_ / "config.json", config);
+  EXPECT_EQ(failed_tensors(), (Names{"layers.0.attn.output", "layers.1.attn.input", "layers.1.attn.output",
+                                     "logits", "shipped_fp32.layers.0.attn.output",
+                                     "shipped_fp32.layers.1.attn.output", "shipped_fp32.logits"}));
+}
+
 TEST_F(GoldenCopy, CachesOfTheGenerationPathAreCompared) {
   copy("mlra_4");
   values<double>("decode.layers.0.latent_cache.2")[3] += 1e-9;
