@@ -178,6 +178,44 @@ ScalarParameter scalar_parameter(const Place& place) {
   return scalar;
 }
 
+template <class T>
+std::vector<T> wholes(const Place& place) {
+  if (!place.value.is_array()) place.refuse("an array of whole numbers");
+  std::vector<T> numbers;
+  for (std::size_t i = 0; i < place.value.size(); ++i)
+    numbers.push_back(static_cast<T>(place.at(i).whole(std::numeric_limits<T>::max())));
+  return numbers;
+}
+
+// `read` turns the text at `place` into a value, or says what is possible.
+template <class Read>
+auto named(const Place& place, Read read) {
+  try {
+    return read(place.text());
+  } catch (const std::invalid_argument& error) {
+    throw std::invalid_argument(place.name + ": " + error.what());
+  }
+}
+
+TensorMapParameter tensor_map_parameter(const Place& place) {
+  place.is_object_of({"param", "dtype", "dims", "strides", "box", "element_strides", "swizzle", "fill"},
+                     {"param", "dtype", "dims", "strides", "box"});
+  TensorMapParameter parameter;
+  parameter.buffer = static_cast<std::size_t>(place.at("param").whole(1 << 20));
+  vm::TensorMap& map = parameter.map;
+  map.type = named(place.at("dtype"), vm::tensor_type);
+  map.dims = wholes<std::uint64_t>(place.at("dims"));
+  map.strides = wholes<std::uint64_t>(place.at("strides"));
+  map.box = wholes<std::uint32_t>(place.at("box"));
+  map.element_strides.assign(map.dims.size(), 1);
+  if (place.has("element_strides")) map.element_strides = wholes<std::uint32_t>(place.at("element_strides"));
+  if (place.has("swizzle")) map.swizzle = named(place.at("swizzle"), vm::tensor_swizzle);
+  if (place.has("fill")) map.fill = named(place.at("fill"), vm::tensor_fill);
+  const std::vector<std::string> problems = map.problems();
+  if (!problems.empty()) throw std::invalid_argument(place.name + ": " + problems.front());
+  return parameter;
+}
+
 Expectation expectation(const Place& place, const LaunchFile& launch, const std::filesystem::path& folder) {
   place.is_object_of({"param", "values", "file", "tolerance"}, {"param"});
   Expectation result;
@@ -223,10 +261,17 @@ LaunchFile parse(const json& root, const std::filesystem::path& folder) {
     } else if (place.has("scalar")) {
       launch.parameters.emplace_back(scalar_parameter(place));
     } else if (place.has("tensor_map")) {
-      place.refuse("no tensor map: cannot check, tensor maps are not modelled");
+      place.is_object_of({"tensor_map"}, {});
+      launch.parameters.emplace_back(tensor_map_parameter(place.at("tensor_map")));
     } else {
-      place.refuse(R"({"buffer": ...} or {"scalar": ..., "value": ...})");
+      place.refuse(R"({"buffer": ...}, {"scalar": ..., "value": ...} or {"tensor_map": ...})");
     }
+  }
+  for (std::size_t i = 0; i < launch.parameters.size(); ++i) {
+    const auto* map = std::get_if<TensorMapParameter>(&launch.parameters[i]);
+    if (map != nullptr && (map->buffer >= launch.parameters.size() ||
+                           !std::holds_alternative<BufferParameter>(launch.parameters[map->buffer])))
+      top.at("params").at(i).at("tensor_map").at("param").refuse("the number of a buffer parameter");
   }
   for (std::size_t i = 0; top.has("expect") && i < root["expect"].size(); ++i) {
     launch.expectations.push_back(expectation(top.at("expect").at(i), launch, folder));

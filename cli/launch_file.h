@@ -11,6 +11,7 @@
 #include "cli/element_codec.h"
 #include "jit/vm/machine.h"
 #include "jit/vm/memory.h"
+#include "jit/vm/tensor_map.h"
 #include "reference/tensor.h"
 
 namespace attest::cli {
@@ -29,6 +30,12 @@ struct ScalarParameter {
   std::vector<std::byte> contents;
 };
 
+// A tensor map by value (128 bytes, aligned to 64) over the buffer that another parameter points to.
+struct TensorMapParameter {
+  std::size_t buffer = 0;  // number of that parameter
+  vm::TensorMap map;       // its address is known once the buffer has one
+};
+
 // What a buffer holds afterwards: |got - want| <= tolerance for every element; NaN is met by NaN only.
 struct Expectation {
   std::size_t parameter = 0;
@@ -39,7 +46,7 @@ struct Expectation {
 struct LaunchFile {
   std::string entry;  // empty: the module's only one
   vm::LaunchOptions options;
-  std::vector<std::variant<BufferParameter, ScalarParameter>> parameters;
+  std::vector<std::variant<BufferParameter, ScalarParameter, TensorMapParameter>> parameters;
   std::vector<Expectation> expectations;
 };
 

@@ -45,7 +45,7 @@ vm::Arithmetic arithmetic(std::string_view name) {
   return name == "payload" ? vm::Arithmetic::payload : vm::Arithmetic::hw;
 }
 
-// The parameter block as the PTX lays it out, and the device address of every buffer (0 for scalars).
+// The parameter block as the PTX lays it out, and the device address of every buffer (0 for others).
 struct Staged {
   std::vector<std::byte> block;
   std::vector<std::uint64_t> addresses;
@@ -57,25 +57,33 @@ Staged stage(vm::Machine& machine, const vm::EntryInfo& entry, const LaunchFile&
                                             entry.name, entry.parameters.size(), launch.parameters.size()));
   }
   Staged staged{std::vector<std::byte>(entry.parameter_bytes), {}};
+  for (std::size_t i = 0; i < launch.parameters.size(); ++i) {  // a tensor map may name a later buffer
+    const auto* buffer = std::get_if<BufferParameter>(&launch.parameters[i]);
+    staged.addresses.push_back(0);
+    if (buffer == nullptr) continue;
+    const auto size = static_cast<std::uint64_t>(buffer->elements()) * buffer->codec->bytes;
+    staged.addresses[i] = machine.memory().allocate(size, fmt::format("param {}", i), buffer->access);
+    if (buffer->initialised) machine.memory().write(staged.addresses[i], buffer->contents);
+  }
   for (std::size_t i = 0; i < launch.parameters.size(); ++i) {
     const vm::ParameterInfo& info = entry.parameters[i];
     std::vector<std::byte> bytes;
-    std::uint64_t address = 0;
-    if (const auto* buffer = std::get_if<BufferParameter>(&launch.parameters[i])) {
-      const auto size = static_cast<std::uint64_t>(buffer->elements()) * buffer->codec->bytes;
-      address = machine.memory().allocate(size, fmt::format("param {}", i), buffer->access);
-      if (buffer->initialised) machine.memory().write(address, buffer->contents);
-      const auto raw = std::as_bytes(std::span(&address, 1));
-      bytes.assign(raw.begin(), raw.end());
+    if (const auto* tensor = std::get_if<TensorMapParameter>(&launch.parameters[i])) {
+      vm::TensorMap map = tensor->map;
+      map.address = staged.addresses[tensor->buffer];
+      const auto object = map.encode();
+      bytes.assign(object.begin(), object.end());
+    } else if (const auto* scalar = std::get_if<ScalarParameter>(&launch.parameters[i])) {
+      bytes = scalar->contents;
     } else {
-      bytes = std::get<ScalarParameter>(launch.parameters[i]).contents;
+      const auto raw = std::as_bytes(std::span(&staged.addresses[i], 1));
+      bytes.assign(raw.begin(), raw.end());
     }
     if (bytes.size() != info.bytes) {
       throw std::invalid_argument(fmt::format("params[{}] has {} bytes; parameter {} of entry {} has {}", i,
                                               bytes.size(), info.name, entry.name, info.bytes));
     }
     std::copy(bytes.begin(), bytes.end(), staged.block.begin() + static_cast<std::ptrdiff_t>(info.offset));
-    staged.addresses.push_back(address);
   }
   return staged;
 }

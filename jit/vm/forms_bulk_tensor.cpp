@@ -155,10 +155,12 @@ Combine combine_of(const Warp& warp, const Instruction& instruction, uint32_t la
   if (number == 0) return nullptr;
   const std::string name = kOperations[number - 1];
   std::string type(name_of(map.type));
-  if (name == "and" || name == "or" || name == "xor") type[0] = 'b';
+  const bool bitwise = name == "and" || name == "or" || name == "xor",
+             integer = type[0] == 'u' || type[0] == 's';
+  if (bitwise && integer) type[0] = 'b';
   if (name == "add" && type == "s64") type = "u64";  // the same bits
   const BulkReduction* const row = find_reduction(name, type);
-  if (!row || (type[0] == 'b' && type != "b32" && type != "b64"))
+  if (!row)
     fail(warp, instruction, lane, "no ." + name + " of elements of type " + std::string(name_of(map.type)));
   return row->combine;
 }

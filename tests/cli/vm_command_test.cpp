@@ -236,6 +236,100 @@ TEST_F(VmRun, CountsInstructionsAndBytes) {
   EXPECT_EQ(counters["global_store_bytes"], 16);
 }
 
+// Loads 8 floats from coordinate (2, 0) of the map's tensor into shared memory and adds each to y.
+constexpr const char* kBox = R"(.version 8.6
+.target sm_90a
+.address_size 64
+.visible .entry box(.param .u64 x, .param .u64 y, .param .align 64 .b8 map[128])
+{
+  .reg .pred %p<2>;
+  .reg .b32 %r<8>;
+  .reg .f32 %f<2>;
+  .reg .b64 %rd<4>;
+  .shared .align 128 .b8 tile[128];
+  .shared .align 8 .b8 bar[8];
+  mov.u32 %r1, tile;
+  mov.u32 %r2, bar;
+  mov.b64 %rd1, map;
+  cvta.param.u64 %rd1, %rd1;
+  mbarrier.init.shared::cta.b64 [%r2], 1;
+  fence.proxy.async.shared::cta;
+  mbarrier.arrive.expect_tx.shared::cta.b64 _, [%r2], 32;
+  mov.u32 %r3, 2;
+  mov.u32 %r4, 0;
+  cp.async.bulk.tensor.2d.shared::cluster.global.tile.mbarrier::complete_tx::bytes [%r1], [%rd1, {%r3, %r4}], [%r2];
+wait:
+  mbarrier.try_wait.parity.shared::cta.b64 %p1, [%r2], 0;
+  @!%p1 bra wait;
+  ld.param.u64 %rd2, [y];
+  mov.u32 %r5, 0;
+copy:
+  ld.shared.f32 %f1, [%r1];
+  st.global.f32 [%rd2], %f1;
+  add.u32 %r1, %r1, 4;
+  add.u64 %rd2, %rd2, 4;
+  add.u32 %r5, %r5, 1;
+  setp.lt.u32 %p1, %r5, 8;
+  @%p1 bra copy;
+  ret;
+}
+)";
+
+std::string box_launch(const std::string& map) {
+  return R"({"grid": [1], "block": [1], "params": [
+    {"buffer": {"dtype": "f32", "shape": [8], "fill": {"values": [1, 2, 3, 4, 5, 6, 7, 8]}, "access": "r"}},
+    {"buffer": {"dtype": "f32", "shape": [8], "fill": "zeros"}},
+    {"tensor_map": )" +
+         map + R"(}], "expect": [{"param": 1, "values": [3, 4, "nan", "nan", 7, 8, "nan", "nan"]}]})";
+}
+
+TEST_F(VmRun, GivesAKernelATensorMap) {
+  // Rows of 4 floats: columns 2 and 3 are inside, the next two are filled with NaN.
+  const std::string map = R"({"param": 0, "dtype": "f32", "dims": [4, 2], "strides": [16], "box": [4, 2],
+    "element_strides": [1, 1], "swizzle": "none", "fill": "nan"})";
+  for (const std::string schedule : {"lockstep", "serial", "shuffled"}) {
+    const Ran ran = run(kBox, box_launch(map), {"--schedule", schedule});
+    EXPECT_EQ(ran.status, 0) << ran.out << ran.err;
+  }
+  // Zeros are not what was expected; a tensor larger than its buffer is a trap.
+  EXPECT_EQ(
+      run(kBox, box_launch(R"({"param": 0, "dtype": "f32", "dims": [4, 2], "strides": [16], "box": [4, 2]})"))
+          .status,
+      1);
+  const Ran outside = run(
+      kBox, box_launch(R"({"param": 0, "dtype": "f32", "dims": [8, 2], "strides": [32], "box": [4, 2]})"));
+  EXPECT_EQ(outside.status, 1);
+  EXPECT_NE(outside.out.find("param 0"), std::string::npos) << outside.out;
+}
+
+TEST_F(VmRun, RefusesABadTensorMap) {
+  const std::vector<std::pair<std::string, std::string>> cases = {
+      {R"({"param": 0, "dtype": "f32", "dims": [4], "strides": []})", "'box' is missing"},
+      {R"({"param": 0, "dtype": "f31", "dims": [4], "strides": [], "box": [4]})",
+       "params[2].tensor_map.dtype"},
+      {R"({"param": 0, "dtype": "f32", "dims": [4], "strides": [], "box": [3]})", "12 bytes"},
+      {R"({"param": 0, "dtype": "f32", "dims": [4, 2], "strides": [8], "box": [4, 2]})", "strides[0] is 8"},
+      {R"({"param": 0, "dtype": "f32", "dims": [-4], "strides": [], "box": [4]})",
+       "params[2].tensor_map.dims[0]"},
+      {R"({"param": 0, "dtype": "f32", "dims": 4, "strides": [], "box": [4]})", "params[2].tensor_map.dims"},
+      {R"({"param": 2, "dtype": "f32", "dims": [4], "strides": [], "box": [4]})",
+       "params[2].tensor_map.param"},
+      {R"({"param": 9, "dtype": "f32", "dims": [4], "strides": [], "box": [4]})",
+       "params[2].tensor_map.param"},
+      {R"({"param": 0, "dtype": "f32", "dims": [4], "strides": [], "box": [4], "swizzle": "16B"})",
+       "params[2].tensor_map.swizzle"},
+      {R"({"param": 0, "dtype": "u32", "dims": [4], "strides": [], "box": [4], "fill": "nan"})", "not u32"},
+      {R"({"param": 0, "dtype": "u32", "dims": [4], "strides": [], "box": [4], "filling": 0})",
+       "unknown key"},
+  };
+  for (const auto& [map, expected] : cases) {
+    const Ran ran = run(kBox, box_launch(map));
+    EXPECT_EQ(ran.status, 2) << map;
+    EXPECT_TRUE(is_one_line(ran.err)) << ran.err;
+    EXPECT_NE(ran.err.find(expected), std::string::npos) << map << ": " << ran.err;
+  }
+}
+
 TEST_F(VmRun, RefusesABadLaunchFileInOneLineThatNamesThePlace) {
   const std::vector<std::pair<std::string, std::string>> cases = {
       {"{", "parse error"},

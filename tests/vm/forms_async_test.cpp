@@ -294,6 +294,64 @@ TEST(Mbarrier, MisuseTraps) {
       Rule::deadlock);
 }
 
+TEST(Mbarrier, ASecondInitNeedsAnInval) {
+  const Shape one{.threads = 1};
+  const std::string init = "mbarrier.init.shared::cta.b64 [%bar], 1; ";
+  EXPECT_EQ(trap_of(init + init, one), Rule::asynchronous);
+  EXPECT_EQ(trap_of(init + "mbarrier.inval.shared::cta.b64 [%bar]; " + init, one), std::nullopt);
+  // What was overwritten is no barrier any more, whatever bits stand there.
+  EXPECT_EQ(trap_of(init + "st.shared.b64 [%bar], -1; " + init, one), std::nullopt);
+  EXPECT_EQ(trap_of(init + "st.shared.b64 [%bar], -1; mbarrier.arrive.shared::cta.b64 _, [%bar];", one),
+            Rule::asynchronous);
+}
+
+TEST(Mbarrier, BytesThatNobodyCanExpectTrap) {
+  EXPECT_EQ(trap_of("mbarrier.init.shared::cta.b64 [%bar], 1; mbarrier.arrive.expect_tx.shared::cta.b64 _, "
+                    "[%bar], 16; mbarrier.complete_tx.relaxed.cta.shared::cta.b64 [%bar], 32;",
+                    {.threads = 1}),
+            Rule::asynchronous);
+}
+
+// What a test of parity 0 says after the steps, on a barrier for 2 arrivals.
+uint32_t first_phase_over(const std::string& steps) {
+  return run("mbarrier.init.shared::cta.b64 [%bar], 2; " + steps +
+                 "mbarrier.test_wait.parity.acquire.cluster.shared::cta.b64 %p1, [%bar], 0; "
+                 "selp.u32 %r1, 1, 0, %p1; st.global.b32 [%o], %r1;",
+             {.threads = 1})
+      .words[0];
+}
+
+TEST(Mbarrier, DroppedArrivalsAreNotExpectedAgain) {
+  EXPECT_EQ(first_phase_over("mbarrier.arrive_drop.shared::cta.b64 _, [%bar]; "), 0u);
+  EXPECT_EQ(
+      first_phase_over("mbarrier.arrive_drop.shared::cta.b64 _, [%bar]; mbarrier.arrive.shared::cta.b64 "
+                       "_, [%bar]; "),
+      1u);
+  // The second phase awaits one arrival: with it parity 0 is the current phase again.
+  EXPECT_EQ(
+      first_phase_over("mbarrier.arrive_drop.shared::cta.b64 _, [%bar]; mbarrier.arrive.shared::cta.b64 "
+                       "_, [%bar]; mbarrier.arrive.shared::cta.b64 _, [%bar]; "),
+      0u);
+}
+
+TEST(Mbarrier, ANoCompleteArrivalMustNotEndThePhase) {
+  const std::string arrive = "mbarrier.arrive.noComplete.release.cta.shared::cta.b64 %rd1, [%bar], 1; ";
+  EXPECT_EQ(first_phase_over(arrive), 0u);
+  EXPECT_EQ(trap_of("mbarrier.init.shared::cta.b64 [%bar], 2; " + arrive + arrive, {.threads = 1}),
+            Rule::asynchronous);
+}
+
+TEST(Mbarrier, GenericAndClusterAddressesNameTheSameBarrier) {
+  const std::string generic = "cvt.u64.u32 %rd1, %bar; cvta.shared.u64 %rd1, %rd1; ";
+  EXPECT_EQ(first_phase_over(generic + "mbarrier.arrive.b64 _, [%rd1]; "
+                                       "mbarrier.arrive.release.cluster.shared::cluster.b64 _, [%bar]; "),
+            1u);
+  EXPECT_EQ(first_phase_over(generic + "mbarrier.arrive.expect_tx.b64 %rd2, [%rd1], 8; "
+                                       "mbarrier.arrive.relaxed.cluster.shared::cluster.b64 _, [%bar]; "),
+            0u);
+  EXPECT_EQ(trap_of("mbarrier.arrive.b64 _, [%out];", {.threads = 1}), Rule::wrong_space);
+}
+
 // --- cp.async.mbarrier.arrive ---
 
 TEST(CpAsyncArrival, HandsACopyToAnotherWarp) {

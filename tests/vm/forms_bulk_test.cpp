@@ -392,6 +392,33 @@ TEST(BulkToOtherBlocks, TheSourceMustOutliveTheCopy) {
   EXPECT_EQ(rule_of(body, {.cluster = 2}), Rule::asynchronous);
 }
 
+TEST(RemoteBarrier, ArrivalsAndBytesCountThere) {
+  // Block 1's barrier awaits block 0's arrival, which expects and brings 8 bytes.
+  const std::string body =
+      kMakeBarrier + "setp.eq.u32 %p1, %rank, 1; @%p1 bra $receive; " + await_flag(1, 0) + kBarrierOf1 +
+      "mbarrier.arrive.expect_tx.release.cluster.shared::cluster.b64 _, [%r10], 8; "
+      "mbarrier.complete_tx.relaxed.cluster.shared::cluster.b64 [%r10], 8; bra $done; $receive: " +
+      kFlag + spin() + "st.global.b32 [%out], 3; $done: ";
+  for (const BulkShape& shape : kBulkSchedules) {
+    const BulkRan ran = run_bulk(body, in_cluster(shape, 2));
+    ASSERT_FALSE(ran.trap) << ran.trap->what();
+    EXPECT_EQ(ran.out[0], 3u);
+  }
+}
+
+TEST(RemoteBarrier, OnlyArrivalsWithoutAStateReachIt) {
+  // (Block 0 acts when block 1 has made its barrier, and block 1 stays.)
+  const auto rule = [](const std::string& act) {
+    return rule_of(kMakeBarrier + "setp.eq.u32 %p1, %rank, 1; @%p1 bra $stay; " + await_flag(1, 0) +
+                       kBarrierOf1 + act + " bra $done; $stay: " + kFlag + spin() + "$done: ",
+                   {.cluster = 2});
+  };
+  EXPECT_EQ(rule("mbarrier.arrive.shared::cta.b64 _, [%r10];"), Rule::wrong_space);
+  EXPECT_EQ(rule("mbarrier.test_wait.parity.shared::cta.b64 %p2, [%r10], 0;"), Rule::wrong_space);
+  EXPECT_EQ(rule("mbarrier.init.shared::cta.b64 [%r10+8], 1;"), Rule::wrong_space);
+  EXPECT_EQ(rule("mbarrier.arrive.release.cluster.shared::cluster.b64 _, [%r10];"), std::nullopt);
+}
+
 TEST(StAsync, ValuesArriveWithTheBarrier) {
   const std::string body =
       kMakeBarrier + "setp.eq.u32 %p1, %rank, 1; @%p1 bra $receive; " + await_flag(1, 0) + kBarrierOf1 +
