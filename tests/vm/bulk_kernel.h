@@ -15,10 +15,12 @@ namespace attest::vm {
 
 struct BulkShape {
   uint32_t threads = 1;
-  uint32_t cluster = 1;  // blocks, all in one cluster
+  uint32_t cluster = 1;  // blocks of a cluster
   Schedule schedule = Schedule::lockstep;
   uint64_t seed = 0;
   uint64_t budget = 1u << 22;
+  uint32_t clusters = 1;
+  int host_threads = 1;
 };
 
 inline const std::vector<BulkShape> kBulkSchedules = {{.schedule = Schedule::lockstep},
@@ -73,7 +75,9 @@ inline BulkRan run_bulk(const std::string& body, const BulkShape& shape = {}, st
     parameters.map = map->encode();
   }
   LaunchOptions options;
-  options.grid.x = options.cluster.x = shape.cluster;
+  options.cluster.x = shape.cluster;
+  options.grid.x = shape.cluster * shape.clusters;
+  options.host_threads = shape.host_threads;
   options.block.x = shape.threads;
   options.schedule = shape.schedule;
   options.seed = shape.seed;

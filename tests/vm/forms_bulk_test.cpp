@@ -306,6 +306,32 @@ TEST(BulkReduce, ManyBlocksAddToTheSameWords) {
     const BulkRan ran = run_bulk(body, in_cluster(shape, 4));
     ASSERT_FALSE(ran.trap) << ran.trap->what();
     for (uint32_t i = 0; i < 16; ++i) EXPECT_EQ(ran.out[i], 4 * (5000 + i));
+    BulkShape wide = shape;
+    wide.clusters = 24;
+    wide.host_threads = 3;
+    const BulkRan many = run_bulk(body, wide);
+    ASSERT_FALSE(many.trap) << many.trap->what();
+    for (uint32_t i = 0; i < 16; ++i) EXPECT_EQ(many.out[i], 24 * (5000 + i));
+  }
+}
+
+TEST(BulkStore, BlocksOnSeveralHostThreads) {
+  // Each of 24 blocks stores its 64 bytes; only the reads are waited for.
+  const std::string body = fill_tile(64) +
+                           "mov.u32 %r1, %ctaid.x; mul.lo.u32 %r2, %r1, 64; cvt.u64.u32 %rd1, %r2; add.u64 "
+                           "%rd1, %rd1, %out; st.shared.b32 [%s], %r1; fence.proxy.async.shared::cta; "
+                           "cp.async.bulk.global.shared::cta.bulk_group [%rd1], [%s], 64; "
+                           "cp.async.bulk.commit_group; cp.async.bulk.wait_group.read 0;";
+  for (const BulkShape& shape : kBulkSchedules) {
+    BulkShape wide = shape;
+    wide.clusters = 24;
+    wide.host_threads = 3;
+    const BulkRan ran = run_bulk(body, wide);
+    ASSERT_FALSE(ran.trap) << ran.trap->what();
+    for (uint32_t block = 0; block < 24; ++block) {
+      EXPECT_EQ(ran.out[16 * block], block);
+      EXPECT_EQ(ran.out[16 * block + 15], 5015u);
+    }
   }
 }
 
@@ -439,6 +465,31 @@ TEST(StAsync, ValuesArriveWithTheBarrier) {
   EXPECT_EQ(rule_of(kMakeBarrier + "st.async.shared::cluster.mbarrier::complete_tx::bytes.u64 [%s+4], %rd1, "
                                    "[%bar];"),
             Rule::misaligned);
+}
+
+TEST(StAsync, RedAsyncReducesThere) {
+  const std::string body =
+      kMakeBarrier + "st.shared.b64 [%s], 42949672960; st.shared.b32 [%s+8], -5; st.shared.b32 [%s+12], 8; " +
+      expect(20) +
+      "mov.u32 %r1, 7; mov.u64 %rd1, 4294967297; "
+      "red.async.relaxed.cluster.shared::cluster.mbarrier::complete_tx::bytes.add.u64 [%s], "
+      "%rd1, [%bar]; "
+      "red.async.relaxed.cluster.mbarrier::complete_tx::bytes.shared::cluster.min.s32 [%s+8], "
+      "%r1, [%bar]; "
+      "red.async.relaxed.cluster.shared::cluster.mbarrier::complete_tx::bytes.or.b32 [%s+12], "
+      "%r1, [%bar]; "
+      "red.async.relaxed.cluster.shared::cluster.mbarrier::complete_tx::bytes.max.u32 [%s+8], "
+      "%r1, [%bar]; " +
+      spin() + tile_to_out(16);
+  for (const BulkShape& shape : kBulkSchedules) {
+    const BulkRan ran = run_bulk(body, shape);
+    ASSERT_FALSE(ran.trap) << ran.trap->what();
+    // 10 * 2^32 + 2^32 + 1; min(-5, 7), which as an unsigned number is also the larger one; 8 | 7
+    EXPECT_EQ(ran.out[0], 1u);
+    EXPECT_EQ(ran.out[1], 11u);
+    EXPECT_EQ(static_cast<int32_t>(ran.out[2]), -5);
+    EXPECT_EQ(ran.out[3], 15u);
+  }
 }
 
 // --- barriers that nobody can end ---
