@@ -121,4 +121,19 @@ inline std::string fill_tile(uint32_t bytes) {
          std::to_string(bytes) + "; @%p7 bra $fill; fence.proxy.async.shared::cta; ";
 }
 
+// The rule of the trap, or no value; its text.
+inline std::optional<Rule> rule_of(const std::string& body, const BulkShape& shape = {}) {
+  const BulkRan ran = run_bulk(body, shape);
+  return ran.trap ? std::optional(ran.trap->rule) : std::nullopt;
+}
+inline std::string text_of(const std::string& body, const BulkShape& shape = {}) {
+  const BulkRan ran = run_bulk(body, shape);
+  return ran.trap ? ran.trap->what() : "no trap";
+}
+inline BulkShape in_cluster(BulkShape shape, uint32_t blocks, uint32_t threads = 1) {
+  shape.cluster = blocks;
+  shape.threads = threads;
+  return shape;
+}
+
 }  // namespace attest::vm
