@@ -24,10 +24,13 @@ uint64_t size_of(const Warp& warp, const Instruction& instruction, uint32_t lane
   return bytes;
 }
 
-// Instruction::immediate: 1 + the index of the reduction; 0 = a copy.
+// Instruction::immediate: 1 + the index of the reduction, 0 = a copy; for st.async 8 bits higher the
+// elements.
+constexpr int64_t kReductionBits = 255;
 void reduces(const Instruction& instruction, BulkOperation& operation) {
-  if (instruction.immediate == 0) return;
-  const BulkReduction& row = bulk_reductions()[static_cast<size_t>(instruction.immediate - 1)];
+  const int64_t number = instruction.immediate & kReductionBits;
+  if (number == 0) return;
+  const BulkReduction& row = bulk_reductions()[static_cast<size_t>(number - 1)];
   operation.combine = row.combine;
   operation.element_bytes = row.bytes;
 }
@@ -93,17 +96,21 @@ void wait(Warp& warp, const Instruction& instruction) {
   wait_bulk(warp, instruction, static_cast<uint64_t>(instruction.immediate), OnlyReads);
 }
 
-// st.async: the registers' values arrive at shared memory of a block of the cluster. r[0..3]: values.
+// st.async, red.async: the registers' values arrive at shared memory of a block of the cluster. r[0..3]:
+// values.
 template <class T>
 void store_async(Warp& warp, const Instruction& instruction) {
   each_lane(warp.mask, [&](uint32_t lane) {
-    const auto parts = static_cast<uint32_t>(instruction.immediate);
+    const auto parts = static_cast<uint32_t>(instruction.immediate >> 8);
     const uint64_t bytes = parts * sizeof(T);
     BulkOperation operation;
+    reduces(instruction, operation);
     operation.async_proxy = false;
     const ByteRange target =
         check_range(warp, instruction, lane, Space::shared, bulk_address(warp, instruction, kTo, lane), bytes,
-                    {.what = "destination", .touch = Touch::store, .alignment = bytes});
+                    {.what = "destination",
+                     .touch = operation.combine ? Touch::atomic : Touch::store,
+                     .alignment = bytes});
     ends_at_barrier(warp, instruction, lane, bulk_address(warp, instruction, kBarrier, lane), target.block,
                     bytes, operation);
     operation.runs.push_back({target, nullptr});
@@ -117,6 +124,10 @@ void store_async(Warp& warp, const Instruction& instruction) {
 
 // --- decoding ---
 
+int64_t reduction_of(const std::string& operation, const std::string& type) {
+  return find_reduction(operation, type) - bulk_reductions().data() + 1;
+}
+
 template <Space From, Space To, Space Barrier, bool Reduces>
 void decode_copy(Decoder& decoder, const syntax::Instruction& in, Instruction& out) {
   BulkDecoder operands(decoder, in, out);
@@ -126,7 +137,7 @@ void decode_copy(Decoder& decoder, const syntax::Instruction& in, Instruction& o
   if (Reduces) {
     const std::string& type = in.modifiers.back();
     const std::string& operation = *(in.modifiers.end() - (operands.has("noftz") ? 3 : 2));
-    out.immediate = find_reduction(operation, type) - bulk_reductions().data() + 1;
+    out.immediate = reduction_of(operation, type);
   }
   operands.address(kTo, To);
   operands.address(kFrom, From);
@@ -173,18 +184,23 @@ void decode_store(Decoder& decoder, const syntax::Instruction& in, Instruction& 
   operands.address(kTo, Space::shared);
   operands.address(kBarrier, Space::shared);
   operands.finish();
-  out.immediate = Parts;
+  const bool reduces = in.opcode == "red";
+  out.immediate =
+      int64_t{Parts} << 8 | (reduces ? reduction_of(*(in.modifiers.end() - 2), in.modifiers.back()) : 0);
 }
 
 template <char Letter, uint32_t Parts, class T>
-void add_store(FormTable& table, const std::string& vector, const std::string& type) {
-  table.add(
-      {.name = "st.async.mbarrier::complete_tx::bytes" + vector + type,
-       .operands = "",
-       .run = store_async<T>,
-       .section = "data-movement-and-conversion-instructions-st-async",
-       .meaning = "Registers arrive in shared memory of the cluster when somebody looks at the barrier.",
-       .decode = decode_store<Letter, Parts>});
+void add_store(FormTable& table, const std::string& head, const std::string& tail) {
+  const bool reduces = head == "red";
+  table.add({.name = head + ".async.mbarrier::complete_tx::bytes" + tail,
+             .operands = "",
+             .run = store_async<T>,
+             .section = reduces ? "data-movement-and-conversion-instructions-red-async"
+                                : "data-movement-and-conversion-instructions-st-async",
+             .meaning = reduces
+                            ? "Reduces a register into shared memory of the cluster, as st.async stores."
+                            : "Registers arrive in shared memory of the cluster with the barrier's bytes.",
+             .decode = decode_store<Letter, Parts>});
 }
 
 }  // namespace
@@ -226,6 +242,10 @@ void add_bulk_forms(FormTable& table) {
       add("cp.reduce.async.bulk.shared::cluster.shared::cta" + barrier + tail, to_shared<shared>,
           decode_copy<shared, shared, shared, true>, kReduce,
           "Reduces into shared memory of a block of the cluster.");
+    if (row.in_shared && row.bytes == 4)
+      add_store<'w', 1, uint32_t>(table, "red", tail);
+    else if (row.in_shared)
+      add_store<'q', 1, uint64_t>(table, "red", tail);
   }
   add("cp.async.bulk.commit_group", commit, decode_nothing,
       "data-movement-and-conversion-instructions-cp-async-bulk-commit-group",
@@ -236,13 +256,13 @@ void add_bulk_forms(FormTable& table) {
   add("cp.async.bulk.wait_group.read", wait<true>, decode_wait, waits,
       "The sources of all but the n youngest groups of the lane have been read.");
   for (const std::string type : {".b32", ".u32", ".s32", ".f32"}) {
-    add_store<'w', 1, uint32_t>(table, "", type);
-    add_store<'w', 2, uint32_t>(table, ".v2", type);
-    add_store<'w', 4, uint32_t>(table, ".v4", type);
+    add_store<'w', 1, uint32_t>(table, "st", type);
+    add_store<'w', 2, uint32_t>(table, "st", ".v2" + type);
+    add_store<'w', 4, uint32_t>(table, "st", ".v4" + type);
   }
   for (const std::string type : {".b64", ".u64", ".s64", ".f64"}) {
-    add_store<'q', 1, uint64_t>(table, "", type);
-    add_store<'q', 2, uint64_t>(table, ".v2", type);
+    add_store<'q', 1, uint64_t>(table, "st", type);
+    add_store<'q', 2, uint64_t>(table, "st", ".v2" + type);
   }
 }
 

@@ -3,8 +3,10 @@
 
 #include <algorithm>
 #include <cstring>
+#include <iterator>
 #include <limits>
 #include <stdexcept>
+#include <type_traits>
 
 namespace attest::vm {
 namespace {
@@ -168,7 +170,9 @@ std::array<std::byte, kTensorMapBytes> TensorMap::encode() const {
 TensorMap TensorMap::decode(std::span<const std::byte, kTensorMapBytes> bytes) {
   Packed packed;
   std::memcpy(&packed, bytes.data(), sizeof packed);
-  if (packed.magic != kMagic || packed.checksum != checksum(packed))
+  if (packed.magic != kMagic || packed.checksum != checksum(packed) || packed.rank == 0 ||
+      packed.rank > kMaxTensorRank || packed.type >= std::size(kTypes) ||
+      packed.swizzle >= std::size(kSwizzles) || packed.fill >= std::size(kFills))
     throw std::invalid_argument(
         "these 128 bytes are no tensor map of this machine (vm::TensorMap::encode), or were changed");
   TensorMap map;

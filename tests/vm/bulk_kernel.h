@@ -15,10 +15,12 @@ namespace attest::vm {
 
 struct BulkShape {
   uint32_t threads = 1;
-  uint32_t cluster = 1;  // blocks, all in one cluster
+  uint32_t cluster = 1;  // blocks of a cluster
   Schedule schedule = Schedule::lockstep;
   uint64_t seed = 0;
   uint64_t budget = 1u << 22;
+  uint32_t clusters = 1;
+  int host_threads = 1;
 };
 
 inline const std::vector<BulkShape> kBulkSchedules = {{.schedule = Schedule::lockstep},
@@ -73,7 +75,9 @@ inline BulkRan run_bulk(const std::string& body, const BulkShape& shape = {}, st
     parameters.map = map->encode();
   }
   LaunchOptions options;
-  options.grid.x = options.cluster.x = shape.cluster;
+  options.cluster.x = shape.cluster;
+  options.grid.x = shape.cluster * shape.clusters;
+  options.host_threads = shape.host_threads;
   options.block.x = shape.threads;
   options.schedule = shape.schedule;
   options.seed = shape.seed;
@@ -115,6 +119,21 @@ inline std::string fill_tile(uint32_t bytes) {
   return "mov.u32 %r27, 0; $fill: add.u32 %r28, %s, %r27; shr.u32 %r29, %r27, 2; add.u32 %r29, %r29, 5000; "
          "st.shared.b32 [%r28], %r29; add.u32 %r27, %r27, 4; setp.lt.u32 %p7, %r27, " +
          std::to_string(bytes) + "; @%p7 bra $fill; fence.proxy.async.shared::cta; ";
+}
+
+// The rule of the trap, or no value; its text.
+inline std::optional<Rule> rule_of(const std::string& body, const BulkShape& shape = {}) {
+  const BulkRan ran = run_bulk(body, shape);
+  return ran.trap ? std::optional(ran.trap->rule) : std::nullopt;
+}
+inline std::string text_of(const std::string& body, const BulkShape& shape = {}) {
+  const BulkRan ran = run_bulk(body, shape);
+  return ran.trap ? ran.trap->what() : "no trap";
+}
+inline BulkShape in_cluster(BulkShape shape, uint32_t blocks, uint32_t threads = 1) {
+  shape.cluster = blocks;
+  shape.threads = threads;
+  return shape;
 }
 
 }  // namespace attest::vm

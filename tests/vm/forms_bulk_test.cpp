@@ -13,20 +13,6 @@
 namespace attest::vm {
 namespace {
 
-std::optional<Rule> rule_of(const std::string& body, const BulkShape& shape = {}) {
-  const BulkRan ran = run_bulk(body, shape);
-  return ran.trap ? std::optional(ran.trap->rule) : std::nullopt;
-}
-std::string text_of(const std::string& body, const BulkShape& shape = {}) {
-  const BulkRan ran = run_bulk(body, shape);
-  return ran.trap ? ran.trap->what() : "no trap";
-}
-BulkShape in_cluster(BulkShape shape, uint32_t blocks, uint32_t threads = 1) {
-  shape.cluster = blocks;
-  shape.threads = threads;
-  return shape;
-}
-
 const std::string kLoad64 =
     "cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%s], [%in+32], 64, [%bar]; ";
 const std::string kStore64 =
@@ -239,76 +225,6 @@ TEST(BulkPrefetch, ChecksItsOperandsAndMovesNothing) {
             Rule::misaligned);
 }
 
-// --- reductions ---
-
-struct Reduced {
-  const char* form;
-  uint32_t before[4], with[4], after[4];
-};
-// Worked out by hand.
-const Reduced kReduced[] = {
-    {"add.u32", {1, 0xffffffff, 5, 7}, {2, 1, 0, 100}, {3, 0, 5, 107}},
-    {"add.u64", {0xffffffff, 0, 1, 0}, {1, 0, 0, 1}, {0, 1, 1, 1}},
-    {"min.u32", {1, 0xffffffff, 5, 7}, {2, 1, 0, 7}, {1, 1, 0, 7}},
-    {"max.u32", {1, 0xffffffff, 5, 7}, {2, 1, 0, 7}, {2, 0xffffffff, 5, 7}},
-    {"min.s32", {1, 0xffffffff, 5, 7}, {2, 1, 0, 7}, {1, 0xffffffff, 0, 7}},
-    {"max.s32", {1, 0xffffffff, 5, 7}, {2, 1, 0, 7}, {2, 1, 5, 7}},
-    {"min.s64", {0, 0xffffffff, 9, 0}, {1, 0, 8, 0}, {0, 0xffffffff, 8, 0}},
-    {"max.u64", {0, 0xffffffff, 9, 0}, {1, 0, 8, 0}, {0, 0xffffffff, 9, 0}},
-    {"inc.u32", {3, 4, 5, 0}, {4, 4, 4, 4}, {4, 0, 0, 1}},
-    {"dec.u32", {3, 0, 5, 4}, {4, 4, 4, 4}, {2, 4, 4, 3}},
-    {"and.b32", {12, 10, 0xff, 1}, {10, 12, 0x0f, 2}, {8, 8, 0x0f, 0}},
-    {"or.b32", {12, 10, 0xf0, 1}, {10, 12, 0x0f, 2}, {14, 14, 0xff, 3}},
-    {"xor.b64", {12, 10, 0xf0, 1}, {10, 12, 0x0f, 2}, {6, 6, 0xff, 3}},
-    // 1.5 + 0.25, -2 + 2, 2^-149 flushed + 1, inf - inf
-    {"add.f32",
-     {0x3fc00000, 0xc0000000, 1, 0x7f800000},
-     {0x3e800000, 0x40000000, 0x3f800000, 0xff800000},
-     {0x3fe00000, 0, 0x3f800000, 0x7fffffff}},
-    // halves: 1 + 1, 2048 + 1 (a tie to even), 65504 + 65504, 0.5 - 0.25
-    {"add.noftz.f16",
-     {0x68003c00, 0x38007bff, 0, 0},
-     {0x3c003c00, 0xb4007bff, 0, 0},
-     {0x68004000, 0x34007c00, 0, 0}},
-    // bfloats: 1 + 1, 256 + 1 (a tie to even), 1 + 2^-7, 3 - 1
-    {"add.noftz.bf16",
-     {0x43803f80, 0x40403f80, 0, 0},
-     {0x3f803f80, 0xbf803c00, 0, 0},
-     {0x43804000, 0x40003f81, 0, 0}},
-    // min(1, -2), min(NaN, 3), max not taken: min(-0, 0)
-    {"min.f16",
-     {0x7e003c00, 0x00008000, 0, 0},
-     {0x4200c000, 0x00000000, 0, 0},
-     {0x4200c000, 0x00008000, 0, 0}},
-    {"max.bf16", {0x7fc03f80, 0x00008000, 0, 0}, {0x4040c000, 0x00000000, 0, 0}, {0x40403f80, 0, 0, 0}},
-};
-
-TEST(BulkReduce, IntoGlobalMemory) {
-  for (const Reduced& row : kReduced) {
-    for (const BulkShape& shape : kBulkSchedules) {
-      std::string body;
-      for (uint32_t i = 0; i < 4; ++i)
-        body += "st.shared.b32 [%s+" + std::to_string(4 * i) + "], " + std::to_string(row.with[i]) + "; ";
-      body += "cp.reduce.async.bulk.global.shared::cta.bulk_group." + std::string(row.form) +
-              " [%out], [%s], 16; cp.async.bulk.commit_group; cp.async.bulk.wait_group 0;";
-      const BulkRan ran = run_bulk(body, shape, {}, {row.before, row.before + 4});
-      ASSERT_FALSE(ran.trap) << row.form << ran.trap->what();
-      for (uint32_t i = 0; i < 4; ++i) EXPECT_EQ(ran.out[i], row.after[i]) << row.form << " word " << i;
-    }
-  }
-}
-
-TEST(BulkReduce, ManyBlocksAddToTheSameWords) {
-  const std::string body = fill_tile(64) +
-                           "cp.reduce.async.bulk.global.shared::cta.bulk_group.add.u32 [%out], [%s], 64; "
-                           "cp.async.bulk.commit_group; cp.async.bulk.wait_group 0;";
-  for (const BulkShape& shape : kBulkSchedules) {
-    const BulkRan ran = run_bulk(body, in_cluster(shape, 4));
-    ASSERT_FALSE(ran.trap) << ran.trap->what();
-    for (uint32_t i = 0; i < 16; ++i) EXPECT_EQ(ran.out[i], 4 * (5000 + i));
-  }
-}
-
 // --- other blocks of the cluster ---
 
 // Block 0 goes on when all others have set their flag, a word at %out+4096+4*rank.
@@ -441,66 +357,28 @@ TEST(StAsync, ValuesArriveWithTheBarrier) {
             Rule::misaligned);
 }
 
-// --- barriers that nobody can end ---
-
-TEST(Spinning, WhoWaitsForWhatIsSaid) {
-  for (const BulkShape& shape : kBulkSchedules) {
-    BulkShape many = shape;
-    many.threads = 64;
-    const std::string text = text_of(
-        "setp.ne.u32 %p1, %t, 0; @%p1 bra $made; mbarrier.init.shared::cta.b64 [%bar], 65; $made: bar.sync "
-        "0; "
-        "mbarrier.arrive.shared::cta.b64 _, [%bar]; " +
-            spin(),
-        many);
-    EXPECT_NE(text.find("warp 0 lanes 0-31 test the mbarrier at shared offset 32768 (1 of 65 arrivals and 0 "
-                        "bytes to come) in vain; warp 1 lanes 0-31 test"),
-              std::string::npos)
-        << text;
-  }
-}
-
-TEST(Spinning, BlockedLanesAreNamedToo) {
-  for (const BulkShape& shape : kBulkSchedules) {
-    BulkShape many = shape;
-    many.threads = 64;
-    const std::string text = text_of(
-        "setp.ne.u32 %p1, %t, 0; @%p1 bra $made; mbarrier.init.shared::cta.b64 [%bar], 1; $made: bar.sync 0; "
-        "setp.ge.u32 %p2, %t, 32; @%p2 bra $other; " +
-            spin() + "bra $done; $other: bar.sync 1; $done: ",
-        many);
-    EXPECT_NE(text.find("in vain"), std::string::npos) << text;
-    EXPECT_NE(text.find("warp 1 lanes 0-31 wait at line"), std::string::npos) << text;
-  }
-}
-
-TEST(Spinning, ABoundedSpinIsNoDeadlock) {
-  // The loop gives up by itself: its counter changes, so the lanes are not stuck.
+TEST(StAsync, RedAsyncReducesThere) {
   const std::string body =
-      kMakeBarrier +
-      "mov.u32 %r1, 0; $again: mbarrier.test_wait.parity.shared::cta.b64 %p1, [%bar], 0; "
-      "add.u32 %r1, %r1, 1; setp.lt.u32 %p2, %r1, 5000; @%p2 bra $again; "
-      "st.global.b32 [%out], %r1;";
+      kMakeBarrier + "st.shared.b64 [%s], 42949672960; st.shared.b32 [%s+8], -5; st.shared.b32 [%s+12], 8; " +
+      expect(20) +
+      "mov.u32 %r1, 7; mov.u64 %rd1, 4294967297; "
+      "red.async.relaxed.cluster.shared::cluster.mbarrier::complete_tx::bytes.add.u64 [%s], "
+      "%rd1, [%bar]; "
+      "red.async.relaxed.cluster.mbarrier::complete_tx::bytes.shared::cluster.min.s32 [%s+8], "
+      "%r1, [%bar]; "
+      "red.async.relaxed.cluster.shared::cluster.mbarrier::complete_tx::bytes.or.b32 [%s+12], "
+      "%r1, [%bar]; "
+      "red.async.relaxed.cluster.shared::cluster.mbarrier::complete_tx::bytes.max.u32 [%s+8], "
+      "%r1, [%bar]; " +
+      spin() + tile_to_out(16);
   for (const BulkShape& shape : kBulkSchedules) {
     const BulkRan ran = run_bulk(body, shape);
     ASSERT_FALSE(ran.trap) << ran.trap->what();
-    EXPECT_EQ(ran.out[0], 5000u);
-  }
-}
-
-TEST(Spinning, AFlagInGlobalMemoryMayStillChange) {
-  // Every lane tests a barrier in vain, but leaves the loop when another block has set a flag.
-  const std::string body =
-      kMakeBarrier +
-      "setp.eq.u32 %p1, %rank, 1; @%p1 bra $other; $again: "
-      "mbarrier.test_wait.parity.shared::cta.b64 %p2, [%bar], 0; ld.acquire.gpu.global.b32 %r1, "
-      "[%out]; setp.eq.u32 %p3, %r1, 0; @%p3 bra $again; st.global.b32 [%out+4], %r1; bra $done; "
-      "$other: mov.u32 %r2, 0; $count: add.u32 %r2, %r2, 1; setp.lt.u32 %p4, %r2, 3000; @%p4 bra "
-      "$count; st.release.gpu.global.b32 [%out], 7; $done: ";
-  for (const BulkShape& shape : kBulkSchedules) {
-    const BulkRan ran = run_bulk(body, in_cluster(shape, 2));
-    ASSERT_FALSE(ran.trap) << ran.trap->what();
-    EXPECT_EQ(ran.out[1], 7u);
+    // 10 * 2^32 + 2^32 + 1; min(-5, 7), which as an unsigned number is also the larger one; 8 | 7
+    EXPECT_EQ(ran.out[0], 1u);
+    EXPECT_EQ(ran.out[1], 11u);
+    EXPECT_EQ(static_cast<int32_t>(ran.out[2]), -5);
+    EXPECT_EQ(ran.out[3], 15u);
   }
 }
 
