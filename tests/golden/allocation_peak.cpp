@@ -7,7 +7,16 @@
 #include <cstdlib>
 #include <new>
 
-#if defined(__SANITIZE_ADDRESS__)
+// GCC says it by a macro, clang by a feature.
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define ATTEST_HAS_ASAN
+#endif
+#elif defined(__SANITIZE_ADDRESS__)
+#define ATTEST_HAS_ASAN
+#endif
+
+#if defined(ATTEST_HAS_ASAN)
 
 namespace attest::golden {
 bool allocation_is_counted() { return false; }

@@ -19,7 +19,7 @@ Matrix waves(Index rows, Index columns, double pace) {
 // Once, golden's sources were compiled without OpenMP and the reference's with it; the program kept golden's
 // copy of Eigen's product, whose threads overwrote each other's packed blocks: golden files of width 128
 // failed in one run of two on a busy machine.
-TEST(Matrix, ProductsOfBothLibrariesAreRightAndUseOneThread) {
+TEST(Matrix, ProductsOfBothLibrariesAreRightAndEigenHasNoThreads) {
   EXPECT_EQ(Eigen::nbThreads(), 1) << "this test is compiled as the libraries are: see attest_eigen";
   const Matrix a = waves(70, 384, 0.37), b = waves(512, 384, 0.91);
   Matrix by_hand(a.rows(), b.rows());
