@@ -194,6 +194,15 @@ const Rule kRules[] = {
        s.start(26, kProducer, Touch::store, 0, 64);
      },
      read_write, 25, 26, "later"},
+    {"ALanesReadIsNotForgottenForAnotherLanes",
+     [](Script& s, bool b) {
+       s.touch(62, {0, 1, 8}, Touch::load, 0, 4, 0);
+       s.touch(63, {0, 1, 32}, Touch::load, 0, 4, 0);
+       s.arrive(64, {0, 1, b ? 32u : 40u}, kFull);
+       s.wait(65, kProducer, kFull);
+       s.store(66, kProducer, 0);
+     },
+     read_write, 62, 66, ""},
     {"AFenceIsNoOrder",
      [](Script& s, bool b) {
        s.store(27, kConsumers, 0);
