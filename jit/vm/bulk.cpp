@@ -162,6 +162,7 @@ void start_bulk(Warp& warp, const Instruction& instruction, uint32_t lane, BulkO
       write(operation);
   }
   ++warp.block->activity;
+  warp.block->progress = true;
   Block& keeper = operation.barrier ? *operation.barrier_block : *warp.block;
   in_flight(keeper).operations.push_back(std::make_unique<BulkOperation>(std::move(operation)));
 }
@@ -217,6 +218,7 @@ void wait_bulk(Warp& warp, const Instruction& instruction, uint64_t keep, bool o
     return true;
   });
   ++warp.block->activity;
+  warp.block->progress = true;
 }
 
 void end_bulk(Block& block) {

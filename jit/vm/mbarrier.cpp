@@ -102,6 +102,7 @@ BarrierWord change_barrier(const Doer& doer, Block& block, std::byte* at, const 
   barrier.bits = word.pack();
   word.write(at);
   ++block.activity;
+  block.progress = true;
   return before;
 }
 

@@ -47,6 +47,7 @@ std::string repeated(const std::string& what, size_t times) {
 // ld{.v2, .v4, .v8}.type, ldu, st: values go through memory as bytes; a vector of 32 bytes is shared by two
 // threads.
 Sweep sweep_memory(const std::string& form) {
+  if (contains(form, ".async")) return {};
   const std::vector<std::string> parts = parts_of(form, '.');
   if (!one_of(parts[0], {"ld", "ldu", "st"})) return {};
   const std::string type = parts.back();

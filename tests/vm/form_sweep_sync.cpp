@@ -52,6 +52,7 @@ Sweep sweep_mbarrier(const std::string& form) {
   const bool copies = starts(form, "cp.async.mbarrier");
   if (!starts(form, "mbarrier.") && !copies) return {};
   if (contains(form, "cluster") && !contains(form, "shared::cta")) return {};
+  if (!contains(form, ".shared") || contains(form, "noComplete") || contains(form, "drop")) return {};
   const std::string space = contains(form, "shared::cta") ? ".shared::cta" : ".shared";
   std::string init = "mbarrier.init", inval = "mbarrier.inval", arrive = "mbarrier.arrive",
               expect = "mbarrier.expect_tx", complete = "mbarrier.complete_tx",
@@ -118,7 +119,7 @@ Sweep sweep_hint(const std::string& form) {
   const std::string head = parts[0];
   std::string body;
   if (one_of(head, {"membar", "fence", "griddepcontrol"}) && !contains(form, "proxy")) body = form + ";";
-  if (starts(head, "prefetch"))
+  if (starts(head, "prefetch") && form != "prefetch.tensormap")
     body = contains(form, ".local")
                ? ".local .align 16 .b8 room[16]; .reg .b64 %a; mov.u64 %a, room; " + form + " [%a];"
                : form + " [%memory];";

@@ -24,6 +24,28 @@ struct Kernel {
 };
 
 const Kernel kKernels[] = {
+    {"wgmma pipeline", 1, 128, R"(
+mov.b64 %rd1, 0x0000000800080000;
+mov.b32 %r1, %t;
+mov.b32 %r2, %t;
+mov.b32 %r3, %t;
+mov.b32 %r4, %t;
+st.shared.b32 [%m], %t;
+!fence.proxy.async;
+!bar.sync 0;
+!wgmma.fence.sync.aligned;
+wgmma.mma_async.sync.aligned.m64n8k16.f32.bf16.bf16 {%r5, %r6, %r7, %r8}, {%r1, %r2, %r3, %r4}, %rd1, 0, 1, 1, 0;
+!wgmma.commit_group.sync.aligned;
+!wgmma.wait_group.sync.aligned 0;
+!bar.sync 0;
+st.shared.b32 [%m], %r5;
+!fence.proxy.async.shared::cta;
+!bar.sync 0;
+!wgmma.fence.sync.aligned;
+wgmma.mma_async.sync.aligned.m64n8k16.f32.bf16.bf16 {%r5, %r6, %r7, %r8}, {%r1, %r2, %r3, %r4}, %rd1, 1, 1, 1, 0;
+!wgmma.commit_group.sync.aligned;
+!wgmma.wait_group.sync.aligned 0;
+st.global.b32 [%w], %r5;)"},
     {"block exchange", 1, 64, R"(
 st.shared.b32 [%m], %t;
 !bar.sync 0;
@@ -256,7 +278,7 @@ std::vector<std::string> lines_of(const Kernel& kernel) {
 
 Program program_of(const std::vector<std::string>& lines, size_t removed) {
   std::string text =
-      ".version 8.4\n.target sm_90\n.address_size 64\n.visible .entry k(.param .u64 p) {\n"
+      ".version 8.4\n.target sm_90a\n.address_size 64\n.visible .entry k(.param .u64 p) {\n"
       ".reg .b32 %r<20>, %t, %b, %s, %m, %n, %v, %bar; .reg .b64 %g, %w, %rd<8>; .reg .pred %p<8>;\n"
       ".shared .align 16 .b8 tile[2048];\n.shared .align 8 .b8 barriers[64];\n"
       "ld.param.u64 %g, [p];\nmov.u32 %t, %tid.x;\nmov.u32 %b, %ctaid.x;\nmov.u32 %s, tile;\nmov.u32 %bar, "
