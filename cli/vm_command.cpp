@@ -185,8 +185,6 @@ ExitStatus run_ptx(const Console& console, const VmOptions& options) {
   const auto checks = [&](std::string_view check) {
     return std::find(options.checks.begin(), options.checks.end(), check) != options.checks.end();
   };
-  if (checks("async"))
-    throw std::invalid_argument("--check async: cannot check, asynchronous copies are not watched yet");
   std::optional<ReportFile> json_file;
   if (!options.json.empty()) json_file.emplace(options.json);
 
@@ -219,7 +217,8 @@ ExitStatus run_ptx(const Console& console, const VmOptions& options) {
   vm::RaceObserver racing;
   std::vector<vm::Observer*> observers;
   if (options.counters || json_file) observers.push_back(&counting);
-  if (checks("races")) observers.push_back(&racing);
+  const bool all_races = checks("races"), asynchronous = checks("async");
+  if (all_races || asynchronous) observers.push_back(&racing);
   try {
     const vm::LaunchStatistics ran = machine.launch(*program, entry, launch.options, staged.block, observers);
     report["lane_instructions"] = ran.lane_instructions;
@@ -235,6 +234,10 @@ ExitStatus run_ptx(const Console& console, const VmOptions& options) {
   }
   ordered_json races = ordered_json::array();
   for (const vm::Race& race : racing.races()) {
+    const bool asked = race.kind == vm::Race::Kind::missing_proxy_fence
+                           ? asynchronous
+                           : all_races || (asynchronous && race.asynchronous());
+    if (!asked) continue;
     races.push_back(race.text());
     console.out << console.paint(Colour::bad, "race") << ": " << race.text() << '\n';
   }

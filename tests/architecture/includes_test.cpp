@@ -44,7 +44,8 @@ const std::vector<Row> kTable = {
     {"reference/naive/", {"reference/naive/", "reference/factored_call.h"}, {}, true},
     {"golden/", {"golden/", "reference/"}, {"nlohmann/", "Eigen/"}, true},
     {"jit/vm/", {"jit/vm/"}, {}, false},
-    {"jit/vm/vm_benchmark.cpp", {"jit/"}, {"benchmark/"}, true},  // a program of its own
+    {"jit/vm/vm_benchmark.cpp", {"jit/"}, {"benchmark/"}, true},      // a program of its own
+    {"jit/vm/matrix_benchmark.cpp", {"jit/"}, {"benchmark/"}, true},  // and its matrix rows
     {"jit/", {"jit/"}, {"xxhash.h", "nvrtc.h", "cuda.h", "nccl.h"}, true},
     {"properties/", {"properties/", "reference/", "jit/", "golden/"}, {"rapidcheck"}, true},
     {"bench/", {"bench/", "reference/", "jit/", "golden/"}, {"benchmark/", "nlohmann/", "fmt/"}, true},

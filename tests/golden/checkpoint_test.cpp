@@ -127,7 +127,7 @@ TEST(Checkpoint, OpensEveryGoldenDirectory) {
                 checkpoint.tensor("transformer.wte.weight").to_doubles());
     }
   }
-  EXPECT_EQ(directories, 31);
+  EXPECT_EQ(directories, 35);
 }
 
 }  // namespace
