@@ -46,6 +46,45 @@ wgmma.mma_async.sync.aligned.m64n8k16.f32.bf16.bf16 {%r5, %r6, %r7, %r8}, {%r1, 
 !wgmma.commit_group.sync.aligned;
 !wgmma.wait_group.sync.aligned 0;
 st.global.b32 [%w], %r5;)"},
+    {"bulk copy ring with full and empty", 1, 64, R"(
+setp.ne.u32 %p1, %t, 0;
+@%p1 bra $made;
+mbarrier.init.shared.b64 [%bar], 1;
+mbarrier.init.shared.b64 [%bar+8], 32;
+$made:
+!bar.sync 0;
+setp.ge.u32 %p1, %t, 32;
+@%p1 bra $consume;
+setp.ne.u32 %p1, %t, 0;
+@%p1 bra $done;
+!mbarrier.arrive.expect_tx.shared.b64 _, [%bar], 128;
+cp.async.bulk.shared::cta.global.mbarrier::complete_tx::bytes [%s], [%g], 128, [%bar];
+$empty: mbarrier.try_wait.parity.shared.b64 %p2, [%bar+8], 0;
+!@!%p2 bra $empty;
+!mbarrier.arrive.expect_tx.shared.b64 _, [%bar], 128;
+cp.async.bulk.shared::cta.global.mbarrier::complete_tx::bytes [%s], [%g+128], 128, [%bar];
+bra $done;
+$consume:
+$full: mbarrier.try_wait.parity.shared.b64 %p2, [%bar], 0;
+!@!%p2 bra $full;
+ld.shared.b32 %r1, [%m+-128];
+!mbarrier.arrive.shared.b64 _, [%bar+8];
+$again: mbarrier.try_wait.parity.shared.b64 %p2, [%bar], 1;
+!@!%p2 bra $again;
+ld.shared.b32 %r2, [%m+-128];
+$done:)"},
+    {"bulk store whose source is used again", 1, 64, R"(
+st.shared.b32 [%m], %t;
+!fence.proxy.async.shared::cta;
+!bar.sync 0;
+setp.ne.u32 %p1, %t, 0;
+@%p1 bra $wait;
+cp.async.bulk.global.shared::cta.bulk_group [%g], [%s], 256;
+!cp.async.bulk.commit_group;
+!cp.async.bulk.wait_group.read 0;
+$wait:
+!bar.sync 0;
+st.shared.b32 [%m], %b;)"},
     {"block exchange", 1, 64, R"(
 st.shared.b32 [%m], %t;
 !bar.sync 0;
@@ -340,8 +379,8 @@ TEST(SyncMutations, EveryRemovalIsReportedInLockstep) {
       std::printf("  %-40s -%-55s %.120s\n", kernel.name, lines[i].c_str() + 1, report.c_str());
     }
   }
-  EXPECT_GE(removals, 55u);
-  EXPECT_GE(std::size(kKernels), 16u);
+  EXPECT_GE(removals, 80u);
+  EXPECT_GE(std::size(kKernels), 19u);
 }
 
 // An arrival that orders nothing is as good as none for what stood before it.
