@@ -162,6 +162,8 @@ ordered_json to_json(const vm::Counters& counters) {
           {"local_store_bytes", counters.local_store_bytes},
           {"atomics", counters.atomics},
           {"barrier_arrivals", counters.barrier_arrivals},
+          {"barrier_waits", counters.barrier_waits},
+          {"matrix_flops", counters.matrix_flops},
           {"buffers", buffers},
           {"instructions", counters.instructions}};
 }

@@ -20,21 +20,15 @@ class VmExecutor::LoadCounter : public vm::Observer {
     const std::lock_guard lock(mutex_);
     for (std::size_t lane = 0; lane < event.addresses.size(); ++lane) {
       if (!(event.site.lanes >> lane & 1)) continue;
-      const std::uint64_t address = event.addresses[lane];
-      const vm::Buffer* buffer = memory_.find(address);
-      if (!buffer) continue;
-      Count& count = counts_[buffer->address];
-      if (count.seen.empty()) count.seen.resize(buffer->bytes);
-      count.bytes.total += event.bytes;
-      for (std::uint64_t byte = address - buffer->address; byte < address - buffer->address + event.bytes;
-           ++byte) {
-        if (!count.seen[byte]) {
-          count.seen[byte] = true;
-          ++count.bytes.distinct;
-        }
-      }
+      add(event.addresses[lane], event.bytes);
     }
   }
+  void async_access(const vm::AsyncAccessEvent& event) override {
+    if (event.space != vm::Space::global || event.touch == vm::Touch::store) return;
+    const std::lock_guard lock(mutex_);
+    add(event.address, event.bytes);
+  }
+  bool watches_instructions() const override { return false; }
 
   LoadedBytes of(std::uint64_t buffer) const {
     const auto found = counts_.find(buffer);
@@ -47,6 +41,21 @@ class VmExecutor::LoadCounter : public vm::Observer {
     LoadedBytes bytes;
     std::vector<bool> seen;
   };
+  // Under the lock.
+  void add(std::uint64_t address, std::uint64_t bytes) {
+    const vm::Buffer* buffer = memory_.find(address);
+    if (!buffer) return;
+    Count& count = counts_[buffer->address];
+    if (count.seen.empty()) count.seen.resize(buffer->bytes);
+    count.bytes.total += bytes;
+    for (std::uint64_t byte = address - buffer->address; byte < address - buffer->address + bytes; ++byte) {
+      if (!count.seen[byte]) {
+        count.seen[byte] = true;
+        ++count.bytes.distinct;
+      }
+    }
+  }
+
   const vm::Memory& memory_;
   std::mutex mutex_;
   std::unordered_map<std::uint64_t, Count> counts_;

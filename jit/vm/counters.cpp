@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <bit>
+#include <cstdio>
 #include <set>
 
 #include "jit/vm/forms.h"
@@ -48,12 +49,26 @@ uint64_t extra_turns(const AccessEvent& event) {
   return extra;
 }
 
+// Multiplications and additions of one warp in one matrix instruction, from the shape in its name:
+// "m16n8k16". A wgmma is shared by four warps.
+uint64_t flops_of(const std::string& form) {
+  const bool warpgroup = form.rfind("wgmma.mma_async", 0) == 0;
+  if (!warpgroup && form.rfind("mma.", 0) != 0) return 0;
+  unsigned long long m = 0, n = 0, k = 0;
+  for (size_t at = form.find(".m"); at != std::string::npos; at = form.find(".m", at + 1))
+    if (std::sscanf(form.c_str() + at, ".m%llun%lluk%llu", &m, &n, &k) == 3)
+      return 2 * m * n * k / (warpgroup ? 4 : 1);
+  return 0;
+}
+
 }  // namespace
 
 void CountingObserver::launch_begin(const LaunchEvent& event) {
   const std::lock_guard lock(mutex_);
   memory_ = &event.memory;
-  by_form_.resize(FormTable::instance().rows().size());
+  if (!by_form_.empty()) return;
+  for (const Form& form : FormTable::instance().rows()) flops_.push_back(flops_of(form.name));
+  by_form_.resize(flops_.size());
 }
 
 void CountingObserver::instruction(const Site& site) {
@@ -61,6 +76,7 @@ void CountingObserver::instruction(const Site& site) {
   ++totals_.warp_instructions;
   totals_.lane_instructions += static_cast<uint64_t>(std::popcount(site.lanes));
   ++by_form_[site.form];
+  if (site.lanes) totals_.matrix_flops += flops_[site.form];
 }
 
 void CountingObserver::access(const AccessEvent& event) {
@@ -94,36 +110,62 @@ void CountingObserver::count_global(const AccessEvent& event) {
   totals_.global_store_accesses += stores;
   totals_.global_store_sectors += stores ? touched_sectors : 0;
   for (uint32_t rest = event.site.lanes; rest; rest &= rest - 1) {
-    const uint64_t address = event.addresses[static_cast<size_t>(std::countr_zero(rest))];
-    const Buffer* buffer = memory_->find(address);
-    if (!buffer) continue;  // cannot be: the access was checked
-    Touched& touched = touched_[buffer->address];
-    if (touched.name.empty()) {
-      touched.name = buffer->name;
-      touched.loaded.resize(buffer->bytes);
-      touched.stored.resize(buffer->bytes);
+    count_bytes(event.addresses[static_cast<size_t>(std::countr_zero(rest))], event.bytes, loads, stores);
+  }
+}
+
+void CountingObserver::count_bytes(uint64_t address, uint64_t bytes, bool loads, bool stores) {
+  const Buffer* buffer = memory_->find(address);
+  if (!buffer) return;  // cannot be: the access was checked
+  Touched& touched = touched_[buffer->address];
+  if (touched.name.empty()) {
+    touched.name = buffer->name;
+    touched.loaded.resize(buffer->bytes);
+    touched.stored.resize(buffer->bytes);
+  }
+  const uint64_t offset = address - buffer->address;
+  if (loads) {
+    touched.traffic.loaded_bytes += bytes;
+    for (uint64_t i = offset; i < offset + bytes; ++i) {
+      touched.traffic.distinct_loaded_bytes += !touched.loaded[i];
+      touched.loaded[i] = true;
     }
-    const uint64_t offset = address - buffer->address;
-    if (loads) {
-      touched.traffic.loaded_bytes += event.bytes;
-      for (uint64_t i = offset; i < offset + event.bytes; ++i) {
-        touched.traffic.distinct_loaded_bytes += !touched.loaded[i];
-        touched.loaded[i] = true;
-      }
-    }
-    if (stores) {
-      touched.traffic.stored_bytes += event.bytes;
-      for (uint64_t i = offset; i < offset + event.bytes; ++i) {
-        touched.traffic.distinct_stored_bytes += !touched.stored[i];
-        touched.stored[i] = true;
-      }
+  }
+  if (stores) {
+    touched.traffic.stored_bytes += bytes;
+    for (uint64_t i = offset; i < offset + bytes; ++i) {
+      touched.traffic.distinct_stored_bytes += !touched.stored[i];
+      touched.stored[i] = true;
     }
   }
 }
 
-void CountingObserver::barrier_arrive(const BarrierEvent&) {
+void CountingObserver::async_access(const AsyncAccessEvent& event) {
+  const std::lock_guard lock(mutex_);
+  const bool loads = event.touch != Touch::store, stores = event.touch != Touch::load;
+  if (event.space == Space::shared) {
+    totals_.shared_load_bytes += loads ? event.bytes : 0;
+    totals_.shared_store_bytes += stores ? event.bytes : 0;
+  } else if (event.space == Space::global && event.bytes > 0) {
+    const uint64_t touched_sectors =
+        (event.address + event.bytes - 1) / kSectorBytes - event.address / kSectorBytes + 1;
+    totals_.global_load_accesses += loads;
+    totals_.global_load_sectors += loads ? touched_sectors : 0;
+    totals_.global_store_accesses += stores;
+    totals_.global_store_sectors += stores ? touched_sectors : 0;
+    count_bytes(event.address, event.bytes, loads, stores);
+  }
+}
+
+void CountingObserver::barrier_arrive(const BarrierEvent& event) {
   const std::lock_guard lock(mutex_);
   ++totals_.barrier_arrivals;
+  totals_.barrier_waits += event.waits;
+}
+
+void CountingObserver::cluster_wait(const ClusterBarrierEvent&) {
+  const std::lock_guard lock(mutex_);
+  ++totals_.barrier_waits;
 }
 
 Counters CountingObserver::counters() const {

@@ -1,4 +1,5 @@
-// Counts what a kernel does: instructions by form, bytes moved, in all and distinct, in all and per buffer.
+// Counts what a kernel does: instructions by form, bytes moved, in all and distinct, in all and per buffer,
+// and what matrix instructions compute. Asynchronous operations count as the accesses that they are.
 #pragma once
 
 #include <cstdint>
@@ -25,7 +26,7 @@ struct Counters {
   uint64_t global_store_bytes = 0;
   uint64_t distinct_global_load_bytes = 0;
   uint64_t distinct_global_store_bytes = 0;
-  uint64_t global_load_accesses = 0;  // warp-wide
+  uint64_t global_load_accesses = 0;  // warp-wide; of asynchronous copies each contiguous range is one
   uint64_t global_load_sectors = 0;   // 32-byte sectors that these accesses touch, each access by itself
   uint64_t global_store_accesses = 0;
   uint64_t global_store_sectors = 0;
@@ -36,6 +37,8 @@ struct Counters {
   uint64_t local_store_bytes = 0;
   uint64_t atomics = 0;                          // lane-wide
   uint64_t barrier_arrivals = 0;                 // warp-wide
+  uint64_t barrier_waits = 0;                    // arrivals that wait, at barriers of a block or of a cluster
+  uint64_t matrix_flops = 0;                     // 2 m n k a product, integers too
   std::map<std::string, uint64_t> instructions;  // warp-instructions by form
   std::map<std::string, BufferTraffic> buffers;  // global buffers by name; equal names are added up
 };
@@ -47,7 +50,9 @@ class CountingObserver : public Observer {
   void launch_begin(const LaunchEvent& event) override;
   void instruction(const Site& site) override;
   void access(const AccessEvent& event) override;
+  void async_access(const AsyncAccessEvent& event) override;
   void barrier_arrive(const BarrierEvent& event) override;
+  void cluster_wait(const ClusterBarrierEvent& event) override;
   // What was counted so far.
   Counters counters() const;
 
@@ -58,12 +63,13 @@ class CountingObserver : public Observer {
     std::vector<bool> loaded, stored;  // by byte
   };
   void count_global(const AccessEvent& event);
+  void count_bytes(uint64_t address, uint64_t bytes, bool loads, bool stores);
 
   mutable std::mutex mutex_;
   const Memory* memory_ = nullptr;
   Counters totals_;
-  std::vector<uint64_t> by_form_;
-  std::map<uint64_t, Touched> touched_;  // by a buffer's address
+  std::vector<uint64_t> by_form_, flops_;  // flops of one warp's part of the form
+  std::map<uint64_t, Touched> touched_;    // by a buffer's address
 };
 
 }  // namespace attest::vm
