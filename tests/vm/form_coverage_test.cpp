@@ -47,11 +47,8 @@ constexpr Elsewhere kByKind[] = {
     {"cp.async.bulk.", "BulkLoad.BringsTheBytes"},
     {"cp.async.bulk.tensor.", "TensorLoad.RandomBoxesAgreeWithANestedLoop"},
     {"cp.reduce.async.bulk.", "BulkReduce.IntoGlobalMemory"},
-    {"cp.async.mbarrier.arrive", "CpAsyncArrival.HandsACopyToAnotherWarp"},
-    {"mbarrier.", "Mbarrier.GenericAndClusterAddressesNameTheSameBarrier"},
     {"st.async", "StAsync.ValuesArriveWithTheBarrier"},
     {"red.async", "StAsync.RedAsyncReducesThere"},
-    {"fence.proxy.", "BulkEvents.AreRaisedInOrder"},
     {"prefetch.tensormap", "BulkPrefetch.ChecksItsOperandsAndMovesNothing"},
 };
 bool by_kind(const std::string& form) {
