@@ -5,9 +5,12 @@
 #include <cstdint>
 #include <functional>
 #include <initializer_list>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "jit/vm/tensor_map.h"
 
 namespace attest::vm {
 
@@ -28,6 +31,8 @@ struct Sweep {
   std::string body;
   std::function<void(const Thread&, uint64_t* results)> evaluate;
   uint32_t blocks = 1;  // of 256 threads, one cluster
+  // Its address is %memory of thread 0; its 128 bytes stand behind the %memory of all threads.
+  std::optional<TensorMap> map = std::nullopt;
 };
 
 // Each gives a sweep for a row of the table if the row is of its family, else one without a body.
@@ -41,6 +46,10 @@ Sweep sweep_copy(const std::string& form);
 Sweep sweep_mbarrier(const std::string& form);
 Sweep sweep_barrier(const std::string& form);
 Sweep sweep_hint(const std::string& form);
+Sweep sweep_bulk_copy(const std::string& form);
+Sweep sweep_bulk_reduction(const std::string& form);
+Sweep sweep_async_store(const std::string& form);
+Sweep sweep_tensor(const std::string& form);
 
 // --- for the families ---
 

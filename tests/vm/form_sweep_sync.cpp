@@ -47,69 +47,80 @@ Sweep sweep_barrier(const std::string& form) {
           [](const Thread& x, uint64_t* d) { d[0] = x.index < 128 ? x(0) : x.of(x.index ^ 255, 0); }};
 }
 
-// Each thread has an mbarrier of its own: two phases, with arrivals and bytes to wait for.
+// Each thread has an mbarrier of its own: two phases, with arrivals and bytes to wait for. The row's own
+// instruction addresses it as the row says: in shared memory, generically, or as one of the cluster's.
 Sweep sweep_mbarrier(const std::string& form) {
   const bool copies = starts(form, "cp.async.mbarrier");
   if (!starts(form, "mbarrier.") && !copies) return {};
-  if (contains(form, "cluster") && !contains(form, "shared::cta")) return {};
-  if (!contains(form, ".shared") || contains(form, "noComplete") || contains(form, "drop")) return {};
-  const std::string space = contains(form, "shared::cta") ? ".shared::cta" : ".shared";
-  std::string init = "mbarrier.init", inval = "mbarrier.inval", arrive = "mbarrier.arrive",
-              expect = "mbarrier.expect_tx", complete = "mbarrier.complete_tx",
-              test = "mbarrier.test_wait.parity";
-  for (std::string* each : {&init, &inval, &arrive, &expect, &complete, &test}) *each += space + ".b64";
-  std::string second = expect + " [%shared], 16; " + arrive + " _, [%shared]; ";
+  const bool cluster = contains(form, "shared::cluster"), drop = contains(form, "arrive_drop");
+  const std::string place = cluster ? "[%a]" : contains(form, ".shared") ? "[%shared]" : "[%g]";
+  const auto on_shared = [](const std::string& operation) {
+    return "mbarrier." + operation + ".shared::cta.b64 ";
+  };
+  std::string init = on_shared("init") + "[%shared]", inval = on_shared("inval") + "[%shared]",
+              first = on_shared("arrive") + "%s, [%shared]", arrive = on_shared("arrive") + "_, [%shared]",
+              expect = on_shared("expect_tx") + "[%shared]",
+              complete = on_shared("complete_tx") + "[%shared]",
+              test = on_shared("test_wait.parity") + "%p, [%shared]";
+  std::string second = expect + ", 16; " + arrive + "; ";
   bool by_state = false;
-  if (starts(form, "mbarrier.arrive.expect_tx"))
-    second = form + " _, [%shared], 16; ";
-  else if (starts(form, "mbarrier.arrive."))
-    arrive = form, second = expect + " [%shared], 16; " + form + " _, [%shared]; ";
-  else if (starts(form, "mbarrier.expect_tx"))
-    second = form + " [%shared], 16; " + arrive + " _, [%shared]; ";
+  int arrivals = 1;  // of the first arrive
+  if (contains(form, "noComplete"))
+    first = form + " %s, " + place + ", 2", arrivals = 2;
+  else if (starts(form, "mbarrier.arrive.expect_tx") || starts(form, "mbarrier.arrive_drop.expect_tx"))
+    second = form + " _, " + place + ", 16; ";
+  else if (starts(form, "mbarrier.arrive")) {
+    second = expect + ", 16; " + form + " _, " + place + "; ";
+    if (!cluster && !drop) first = form + " %s, " + place;
+  } else if (starts(form, "mbarrier.expect_tx"))
+    second = form + " " + place + ", 16; " + arrive + "; ";
   else if (starts(form, "mbarrier.complete_tx"))
-    complete = form;
+    complete = form + " " + place;
   else if (starts(form, "mbarrier.init"))
-    init = form;
+    init = form + " " + place;
   else if (starts(form, "mbarrier.inval"))
-    inval = form;
+    inval = form + " " + place;
   else if (contains(form, "_wait"))
-    test = form, by_state = !contains(form, "parity");
+    test = form + " %p, " + place, by_state = !contains(form, "parity");
   else if (!copies && form != "mbarrier.pending_count.b64")
     return {};
-  const std::string begin = "{ .reg .b64 %s; .reg .pred %p; ";
+  const std::string begin =
+      "{ .reg .b64 %s, %g; .reg .b32 %a; .reg .pred %p; cvt.u64.u32 %g, %shared; cvta.shared.u64 %g, %g; "
+      "mapa.shared::cluster.u32 %a, %shared, 0; ";
   // try_wait may say no although the phase is over: where the answer must be yes it is asked again.
   const auto look = [&](int result) {
     const std::string number = std::to_string(result);
     const bool again = contains(form, "try_wait") && (result == 2 || result == 4);
-    return (again ? "$ask" + number + ": " : "") + test + " %p, [%shared], " + (by_state ? "%s" : "0") +
-           "; " + (again ? "@!%p bra $ask" + number + "; " : "") + "selp.b32 %d" + number + ", 1, 0, %p; ";
+    return (again ? "$ask" + number + ": " : "") + test + ", " + (by_state ? "%s" : "0") + "; " +
+           (again ? "@!%p bra $ask" + number + "; " : "") + "selp.b32 %d" + number + ", 1, 0, %p; ";
   };
   if (copies) {
     // Without .noinc the arrival is one more than the barrier was made for.
     const bool counted = contains(form, "noinc");
     return {form, "b32,b32,b32", "b32",
             begin + init +
-                " [%shared], 1; st.global.b32 [%memory], %x0; cp.async.ca.shared.global [%shared+8], "
-                "[%memory], 4; " +
-                form + " [%shared]; " +
-                (counted ? "mov.b32 %d0, 0; " : look(0) + arrive + " _, [%shared]; ") + look(1) +
-                "ld.shared.b32 %d2, [%shared+8]; }",
+                ", 1; st.global.b32 [%memory], %x0; cp.async.ca.shared.global [%shared+8], [%memory], 4; " +
+                form + " " + place + "; " + (counted ? "mov.b32 %d0, 0; " : look(0) + arrive + "; ") +
+                look(1) + "ld.shared.b32 %d2, [%shared+8]; }",
             [](const Thread& x, uint64_t* d) {
               d[0] = 0;
               d[1] = 1;
               d[2] = x(0);
             }};
   }
-  return {form, "b32,b32,b32,b32,b32", "b32",
-          begin + init + " [%shared], 2; " + arrive + " %s, [%shared]; " + look(0) + second + look(1) +
-              complete + " [%shared], 16; " + look(2) + "mbarrier.pending_count.b64 %d3, %s; " + inval +
-              " [%shared]; " + init + " [%shared], 1; " + arrive + " %s, [%shared]; " + look(4) + "}",
-          [](const Thread&, uint64_t* d) {
-            d[0] = 0;  // one arrival of two
-            d[1] = 0;  // both, but 16 bytes are missing
+  const std::string next = on_shared("test_wait.parity") + "%p, [%shared], 1; selp.b32 %d5, 1, 0, %p; ";
+  return {form, "b32,b32,b32,b32,b32,b32", "b32",
+          begin + init + ", " + std::to_string(arrivals + 1) + "; " + first + "; " + look(0) + second +
+              look(1) + complete + ", 16; " + look(2) + "mbarrier.pending_count.b64 %d3, %s; " + arrive +
+              "; " + next + inval + "; " + init + ", 1; " + on_shared("arrive") + "%s, [%shared]; " +
+              look(4) + "}",
+          [=](const Thread&, uint64_t* d) {
+            d[0] = 0;  // all arrivals but one
+            d[1] = 0;  // all, but 16 bytes are missing
             d[2] = 1;
-            d[3] = 2;  // pending before the first arrival
-            d[4] = 1;  // made anew for one arrival, which came
+            d[3] = static_cast<uint64_t>(arrivals) + 1;  // pending before the first arrival
+            d[4] = 1;                                    // made anew for one arrival, which came
+            d[5] = drop;  // who dropped out leaves one arrival to the next phase
           }};
 }
 
@@ -119,6 +130,10 @@ Sweep sweep_hint(const std::string& form) {
   const std::string head = parts[0];
   std::string body;
   if (one_of(head, {"membar", "fence", "griddepcontrol"}) && !contains(form, "proxy")) body = form + ";";
+  if (starts(form, "fence.proxy."))  // the fence that acquires names 128 bytes
+    body = contains(form, "generic.acquire")
+               ? ".reg .b64 %a; and.b64 %a, %memory, -128; " + form + " [%a], 128;"
+               : form + ";";
   if (starts(head, "prefetch") && form != "prefetch.tensormap")
     body = contains(form, ".local")
                ? ".local .align 16 .b8 room[16]; .reg .b64 %a; mov.u64 %a, room; " + form + " [%a];"
