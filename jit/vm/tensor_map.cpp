@@ -178,7 +178,7 @@ TensorMap TensorMap::decode(std::span<const std::byte, kTensorMapBytes> bytes) {
   TensorMap map;
   map.type = static_cast<TensorType>(packed.type);
   map.address = packed.address;
-  map.strides.assign(packed.strides, packed.strides + packed.rank - 1);
+  map.strides.assign(packed.strides, packed.strides + (packed.rank - 1));
   for (size_t i = 0; i < packed.rank; ++i) map.dims.push_back(uint64_t{packed.last_index[i]} + 1);
   map.box.assign(packed.box, packed.box + packed.rank);
   map.element_strides.assign(packed.element_strides, packed.element_strides + packed.rank);
