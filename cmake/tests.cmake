@@ -12,15 +12,14 @@ function(attest_add_test name)
   if(NOT ARG_TIMEOUT)
     set(ARG_TIMEOUT 300)
   endif()
+  gtest_discover_tests(${name} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR} DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT ${ARG_TIMEOUT})
   set(environment "ATTEST_CACHE=${CMAKE_BINARY_DIR}/kernel-cache")
   if(ATTEST_SANITIZE AND "jit" IN_LIST ARG_LABELS)
     # One run of some hundred in which NVRTC compiles ends in "LeakSanitizer has encountered a fatal error": leaks are looked for elsewhere.
-    set(environment "${environment};ASAN_OPTIONS=detect_leaks=0")
+    list(APPEND environment "ASAN_OPTIONS=detect_leaks=0")
   endif()
-  gtest_discover_tests(${name} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR} DISCOVERY_TIMEOUT 60
-                       PROPERTIES TIMEOUT ${ARG_TIMEOUT} ENVIRONMENT "${environment}")
-  # gtest_discover_tests takes lists apart, so labels are set in a file of their own, which ctest reads after the discovered tests.
-  set(labels ${CMAKE_CURRENT_BINARY_DIR}/${name}_labels.cmake)
-  file(WRITE ${labels} "set_tests_properties(\${${name}_TESTS} PROPERTIES LABELS \"${ARG_LABELS}\")\n")
-  set_property(DIRECTORY APPEND PROPERTY TEST_INCLUDE_FILES ${labels})
+  # gtest_discover_tests takes lists apart, so lists are set in a file of their own, which ctest reads after the discovered tests.
+  set(lists ${CMAKE_CURRENT_BINARY_DIR}/${name}_lists.cmake)
+  file(WRITE ${lists} "set_tests_properties(\${${name}_TESTS} PROPERTIES LABELS \"${ARG_LABELS}\" ENVIRONMENT \"${environment}\")\n")
+  set_property(DIRECTORY APPEND PROPERTY TEST_INCLUDE_FILES ${lists})
 endfunction()
