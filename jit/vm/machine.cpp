@@ -304,6 +304,16 @@ void Machine::State::prepare(const LaunchRequest& request, LaunchOptions& option
   }
 }
 
+namespace {
+
+// All blocks have ended: what asynchronous operations have left to do is done, and the observers hear of it.
+void end(const Launch& launch, const LaunchEvent& event) {
+  for (const std::function<void()>& rest : launch.at_end) rest();
+  for (Observer* observer : launch.observers) observer->launch_end(event);
+}
+
+}  // namespace
+
 LaunchStatistics Machine::launch(const Program& program, std::string_view entry, const LaunchOptions& asked,
                                  std::span<const std::byte> params, std::span<Observer* const> observers) {
   LaunchOptions options;
@@ -334,8 +344,7 @@ LaunchStatistics Machine::launch(const Program& program, std::string_view entry,
     for (std::thread& thread : pool) thread.join();
     if (first) std::rethrow_exception(first);
   }
-  for (const std::function<void()>& rest : launch.at_end) rest();
-  for (Observer* observer : observers) observer->launch_end(event);
+  end(launch, event);
   return {launch.lane_instructions.load(), launch.warp_instructions.load()};
 }
 
@@ -363,7 +372,7 @@ void Machine::launch_dependent(const LaunchRequest& primary, const LaunchRequest
   for (const Cluster& cluster : clusters)
     for (const std::unique_ptr<Block>& block : cluster.blocks)
       for (Observer* observer : secondary.observers) observer->block_end(block->index, block->linear);
-  for (Observer* observer : secondary.observers) observer->launch_end(event);
+  end(launch, event);
 }
 
 Site site_of(const Warp& warp, const Instruction& instruction) {

@@ -337,6 +337,28 @@ TEST(DependentLaunch, WithoutTheWaitItReadsWhatWasThereBefore) {
   EXPECT_EQ(trap->rule, Rule::uninitialised) << trap->what();
   EXPECT_EQ(dependent("", true), std::vector<uint32_t>(64, 10));
 }
+// Symptom: what a bulk store of the secondary grid had left to write when its kernel ended was never written.
+TEST(DependentLaunch, AStoreThatTheSecondaryDidNotAwaitIsDoneAtItsEnd) {
+  const std::string store =
+      "setp.ne.u32 %p1, %t, 0; @%p1 bra $done; st.shared.u32 [s], 77; st.shared.u32 [s+4], 78;\n"
+      "st.shared.u32 [s+8], 79; st.shared.u32 [s+12], 80; mov.u32 %r2, s; fence.proxy.async;\n"
+      "cp.async.bulk.global.shared::cta.bulk_group [%d], [%r2], 16; cp.async.bulk.commit_group;\n"
+      "cp.async.bulk.wait_group.read 0; $done: ";
+  const Program primary = Program::parse(module_with("griddepcontrol.launch_dependents;"));
+  const Program secondary = Program::parse(module_with("griddepcontrol.wait;\n" + store, kTile));
+  for (const Schedule schedule : kSchedules) {
+    Machine machine;
+    const uint64_t data = machine.memory().allocate(16, "data");
+    const auto params = std::as_bytes(std::span(&data, 1));
+    LaunchOptions options = {.block = {64, 1, 1}};
+    options.schedule = schedule;
+    options.seed = 5;
+    machine.launch_dependent({primary, "k", options, params}, {secondary, "k", options, params});
+    std::array<uint32_t, 4> words{};
+    machine.memory().read(data, std::as_writable_bytes(std::span(words)));
+    EXPECT_EQ(words, (std::array<uint32_t, 4>{77, 78, 79, 80}));
+  }
+}
 
 }  // namespace
 }  // namespace attest::vm
