@@ -342,8 +342,7 @@ void resolve_shared_of(const Block& block, Warp& warp, const Instruction& instru
   }
 }
 
-// Another block's shared memory exists from the block's first instruction to its last (CUDA programming
-// guide, distributed shared memory), and only .shared::cluster and generic addresses reach it.
+// Only .shared::cluster and generic addresses reach another block's shared memory.
 void check_remote(const Block& remote, const Warp& warp, const Instruction& instruction, uint32_t lanes,
                   uint32_t bytes, Touch touch) {
   const Explain explain(warp, instruction, bytes, touch);
@@ -351,12 +350,8 @@ void check_remote(const Block& remote, const Warp& warp, const Instruction& inst
   if (instruction.memory.space == Space::shared && !instruction.memory.shared_cluster)
     explain.fail(Rule::wrong_space, lanes,
                  whose + "; .shared means .shared::cta, another block's memory needs .shared::cluster");
-  if (remote.ticks == 0)
-    explain.fail(Rule::use_after_free, lanes,
-                 whose + ", which has not begun: a cluster barrier must come first");
-  if (std::none_of(remote.warps.begin(), remote.warps.end(), [](const Warp& each) { return each.living; }))
-    explain.fail(Rule::use_after_free, lanes,
-                 whose + ", which has ended: a cluster barrier must keep it until the last access");
+  if (const char* why = unreachable(remote))
+    explain.fail(Rule::use_after_free, lanes, whose + ", which " + why);
 }
 
 // (rank + 1) << 24 | offset names the shared memory of a block of the cluster, plain offsets the own one.
@@ -480,8 +475,10 @@ void resolve_unobserved(Warp& warp, const Instruction& instruction, Space space,
 // `lanes` of the warp in a space that is not generic; addresses are relative to that space.
 void resolve_space(Warp& warp, const Instruction& instruction, Space space, LaneAddresses& addresses,
                    uint32_t lanes, uint32_t bytes, Touch touch, Resolved& out) {
-  // What others may learn of, and what may come from outside the cluster.
-  if (touch != Touch::load || space == Space::global) ++warp.block->activity;
+  if (touch != Touch::load)
+    ++warp.block->changes;
+  else if (space == Space::global)
+    ++warp.block->global_loads;
   if (observed(warp)) {  // once it is known to be allowed; resolving changes the addresses
     const LaneAddresses asked = addresses;
     resolve_unobserved(warp, instruction, space, addresses, lanes, bytes, touch, out);
@@ -545,6 +542,13 @@ void resolve_generic(Warp& warp, const Instruction& instruction, LaneAddresses& 
 
 }  // namespace
 
+const char* unreachable(const Block& remote) {
+  if (remote.ticks == 0) return "has not begun: a cluster barrier must come first";
+  if (std::none_of(remote.warps.begin(), remote.warps.end(), [](const Warp& each) { return each.living; }))
+    return "has ended: a cluster barrier must keep it until the last access";
+  return nullptr;
+}
+
 void lane_addresses(const Warp& warp, const Instruction& instruction, LaneAddresses& out) {
   const auto offset = static_cast<uint64_t>(instruction.immediate);
   if (instruction.r[5] == kNoRow) {
@@ -561,7 +565,6 @@ void lane_addresses(const Warp& warp, const Instruction& instruction, LaneAddres
 void resolve(Warp& warp, const Instruction& instruction, LaneAddresses& addresses, uint32_t bytes,
              Touch touch, Resolved& out) {
   out.addresses = &addresses;
-  if (touch != Touch::load) warp.block->progress = true;
   const Space space = instruction.memory.space;
   if (space == Space::generic)
     resolve_generic(warp, instruction, addresses, bytes, touch, out);

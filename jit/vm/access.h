@@ -35,4 +35,9 @@ void lane_addresses(const Warp& warp, const Instruction& instruction, LaneAddres
 void resolve(Warp& warp, const Instruction& instruction, LaneAddresses& addresses, uint32_t bytes,
              Touch touch, Resolved& out);
 
+// Shared memory of another block of the cluster exists from that block's first instruction to its last (CUDA
+// programming guide, distributed shared memory). Why it cannot be reached now: "has not begun ...", "has
+// ended ..."; null if it can.
+const char* unreachable(const Block& remote);
+
 }  // namespace attest::vm

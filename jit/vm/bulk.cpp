@@ -161,8 +161,7 @@ void start_bulk(Warp& warp, const Instruction& instruction, uint32_t lane, BulkO
     else
       write(operation);
   }
-  ++warp.block->activity;
-  warp.block->progress = true;
+  ++warp.block->changes;
   Block& keeper = operation.barrier ? *operation.barrier_block : *warp.block;
   in_flight(keeper).operations.push_back(std::make_unique<BulkOperation>(std::move(operation)));
 }
@@ -217,13 +216,11 @@ void wait_bulk(Warp& warp, const Instruction& instruction, uint64_t keep, bool o
     tell_end(warp, instruction, operation, false);
     return true;
   });
-  ++warp.block->activity;
-  warp.block->progress = true;
+  ++warp.block->changes;
 }
 
 void end_bulk(Block& block) {
-  const std::vector<Block*> alone = {&block};
-  for (Block* each : block.cluster ? *block.cluster : alone) {
+  for (Block* each : *block.cluster) {
     if (!each->bulk) continue;
     for (const std::unique_ptr<BulkOperation>& held : each->bulk->operations) {
       const BulkOperation& operation = *held;

@@ -15,9 +15,7 @@ BulkDecoder::BulkDecoder(Decoder& decoder, const syntax::Instruction& in, Instru
   out_.count = 0;  // bit slot / 2: the address register is a 64-bit one
 }
 
-bool BulkDecoder::has(const char* modifier) const {
-  return std::find(in_.modifiers.begin(), in_.modifiers.end(), modifier) != in_.modifiers.end();
-}
+bool BulkDecoder::has(const char* modifier) const { return has_modifier(in_, modifier); }
 
 const syntax::Operand& BulkDecoder::next() {
   if (at_ >= in_.operands.size()) decoder_.fail("too few operands");
@@ -77,7 +75,7 @@ std::vector<uint64_t> bulk_targets(const Warp& warp, const Instruction& instruct
                                    uint64_t address) {
   if (!(instruction.variant & kMulticast)) return {address >> kSharedRankShift << kSharedRankShift};
   const uint32_t mask = bulk_number(warp, instruction, kBlocks, lane) & 0xFFFF;  // 16 bits
-  const uint64_t blocks = warp.block->cluster ? warp.block->cluster->size() : 1;
+  const uint64_t blocks = warp.block->cluster->size();
   if (mask == 0 || mask >> blocks)
     trap(warp, instruction, Rule::out_of_bounds, 1u << lane,
          "a multicast to the blocks of mask " + std::to_string(mask) + " in a cluster of " +

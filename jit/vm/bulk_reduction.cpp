@@ -3,60 +3,23 @@
 
 #include <bit>
 #include <cstring>
-#include <type_traits>
 
-#include "jit/vm/arithmetic.h"
-#include "jit/vm/lanes.h"
+#include "jit/vm/reduction.h"
 
 namespace attest::vm {
 namespace {
 
+using namespace reduction;
+
 template <class T, auto F>
 void combine(std::byte* to, const std::byte* from) {
-  using U =
-      std::conditional_t<sizeof(T) == 2, uint16_t, std::conditional_t<sizeof(T) == 4, uint32_t, uint64_t>>;
+  using U = Bits<T>;
   U operand;
   std::memcpy(&operand, from, sizeof operand);
-  U* const place = reinterpret_cast<U*>(to);  // aligned: destinations are, to 16 bytes
-  U old = __atomic_load_n(place, __ATOMIC_RELAXED);
-  while (!__atomic_compare_exchange_n(place, &old,
-                                      std::bit_cast<U>(F(std::bit_cast<T>(old), std::bit_cast<T>(operand))),
-                                      false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED)) {
-  }
+  exchange<U>(to,
+              [&](U old) { return std::bit_cast<U>(F(std::bit_cast<T>(old), std::bit_cast<T>(operand))); });
 }
 
-template <class T>
-T add(T a, T b) {
-  return static_cast<T>(a + b);
-}
-template <class T>
-T smaller(T a, T b) {
-  return a < b ? a : b;
-}
-template <class T>
-T larger(T a, T b) {
-  return a > b ? a : b;
-}
-template <class T>
-T and_(T a, T b) {
-  return a & b;
-}
-template <class T>
-T or_(T a, T b) {
-  return a | b;
-}
-template <class T>
-T xor_(T a, T b) {
-  return a ^ b;
-}
-uint32_t inc(uint32_t a, uint32_t b) { return a >= b ? 0 : a + 1; }
-uint32_t dec(uint32_t a, uint32_t b) { return a == 0 || a > b ? b : a - 1; }
-// Subnormals are flushed in global memory, as atom.add.f32 does there.
-float add_f32(float a, float b) { return canonical(flush(flush(a) + flush(b))); }
-template <class H>
-H add_half(H a, H b) {
-  return round_half<H>(widen(a) + widen(b));
-}
 // A number beats a NaN, and -0 is less than +0 (PTX ISA: min, max of half precision).
 template <class H, bool Larger>
 H extreme_half(H a, H b) {
@@ -71,18 +34,18 @@ constexpr BulkReduction kReductions[] = {
     {"add", "u32", 4, combine<uint32_t, &add<uint32_t>>, true},
     {"add", "s32", 4, combine<uint32_t, &add<uint32_t>>, true},
     {"add", "u64", 8, combine<uint64_t, &add<uint64_t>>, true},
-    {"add", "f32", 4, combine<float, &add_f32>, false},
+    {"add", "f32", 4, combine<float, &add_f32_ftz>, false},
     {"add", "f64", 8, combine<double, &add<double>>, false},
     {"add", "f16", 2, combine<F16, &add_half<F16>>, false},
     {"add", "bf16", 2, combine<BF16, &add_half<BF16>>, false},
-    {"min", "u32", 4, combine<uint32_t, &smaller<uint32_t>>, true},
-    {"max", "u32", 4, combine<uint32_t, &larger<uint32_t>>, true},
-    {"min", "s32", 4, combine<int32_t, &smaller<int32_t>>, true},
-    {"max", "s32", 4, combine<int32_t, &larger<int32_t>>, true},
-    {"min", "u64", 8, combine<uint64_t, &smaller<uint64_t>>, false},
-    {"max", "u64", 8, combine<uint64_t, &larger<uint64_t>>, false},
-    {"min", "s64", 8, combine<int64_t, &smaller<int64_t>>, false},
-    {"max", "s64", 8, combine<int64_t, &larger<int64_t>>, false},
+    {"min", "u32", 4, combine<uint32_t, &min<uint32_t>>, true},
+    {"max", "u32", 4, combine<uint32_t, &max<uint32_t>>, true},
+    {"min", "s32", 4, combine<int32_t, &min<int32_t>>, true},
+    {"max", "s32", 4, combine<int32_t, &max<int32_t>>, true},
+    {"min", "u64", 8, combine<uint64_t, &min<uint64_t>>, false},
+    {"max", "u64", 8, combine<uint64_t, &max<uint64_t>>, false},
+    {"min", "s64", 8, combine<int64_t, &min<int64_t>>, false},
+    {"max", "s64", 8, combine<int64_t, &max<int64_t>>, false},
     {"min", "f16", 2, combine<F16, &extreme_half<F16, false>>, false},
     {"max", "f16", 2, combine<F16, &extreme_half<F16, true>>, false},
     {"min", "bf16", 2, combine<BF16, &extreme_half<BF16, false>>, false},

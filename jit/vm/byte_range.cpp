@@ -5,6 +5,8 @@
 #include <cstring>
 #include <string>
 
+#include "jit/vm/access.h"
+
 namespace attest::vm {
 namespace {
 
@@ -37,17 +39,20 @@ ByteRange check_shared(const Check& check, uint64_t address) {
   Block* block = check.warp.block;
   uint64_t offset = address;
   if (const uint64_t tag = address >> kSharedRankShift) {
-    const uint64_t blocks = block->cluster ? block->cluster->size() : 1;
+    const uint64_t blocks = block->cluster->size();
     offset = address & ((uint64_t{1} << kSharedRankShift) - 1);
     if (tag > blocks)
       check.fail(Rule::out_of_bounds, "shared address " + std::to_string(address) + ", of block " +
                                           std::to_string(tag - 1) + " of a cluster of " +
                                           std::to_string(blocks));
-    if (block->cluster) block = (*block->cluster)[tag - 1];
+    block = (*block->cluster)[tag - 1];
   }
   const std::string place = "shared memory offset " + std::to_string(offset);
   if (check.demand.own_block && block != check.warp.block)
     check.fail(Rule::wrong_space, place + " of another block, where only the own block's is possible");
+  if (const char* why = block == check.warp.block ? nullptr : unreachable(*block))
+    check.fail(Rule::use_after_free,
+               place + " of the cluster's block of rank " + std::to_string(block->rank) + ", which " + why);
   if (offset > block->shared_bytes || check.bytes > block->shared_bytes - offset)
     check.fail(Rule::out_of_bounds, place + ", which ends at " + std::to_string(block->shared_bytes));
   check.aligned(offset, place);

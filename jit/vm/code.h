@@ -176,7 +176,7 @@ struct Code {
   std::vector<SpecialUse> specials;
   std::vector<FunctionCode> functions;  // [0] is the entry
   std::vector<CallSite> calls;
-  WatchedRegisters watched;
+  WatchedRegisters hazards;
   uint64_t static_shared_bytes = 0;
   uint64_t dynamic_shared_offset = 0;
   uint32_t frame_bytes = 0;  // per lane: .local variables and call parameters

@@ -158,6 +158,11 @@ class Decoder {
   std::string text_;
 };
 
+// Whether ".modifier" stands in the instruction's name.
+bool has_modifier(const syntax::Instruction& in, std::string_view modifier);
+// Decode function of forms without operands.
+void decode_nothing(Decoder& decoder, const syntax::Instruction& in, Instruction& out);
+
 // The name under which an instruction is looked up: modifiers that do not change what it does are left out,
 // those that only qualify a memory access go to `out.memory`. `policies` is the number of trailing operands
 // (cache policies) to ignore.

@@ -1,4 +1,5 @@
 // What an instruction's operands become: rows of the register file, addresses, lists, places in memory.
+#include <algorithm>
 #include <bit>
 
 #include "jit/vm/control.h"
@@ -185,7 +186,7 @@ void Decoder::name_registers(const syntax::Instruction& in) {
 // Keeps of all that the registers which some wgmma names.
 void Decoder::watch_registers() {
   naming_.resize(code_.instructions.size());
-  WatchedRegisters& watched = code_.watched;
+  WatchedRegisters& watched = code_.hazards;
   std::map<uint32_t, uint32_t> numbers;
   for (const Naming& naming : naming_) {
     if (!naming.in_flight) continue;
@@ -306,6 +307,14 @@ void Decoder::operands_by_letters(const std::string& letters, const syntax::Inst
     out.r[i] = is_target ? target(operand, letter) : source(operand, letter);
     out.widths |= width_bits(i, letter_meaning(letter).width, is_target);
   }
+}
+
+bool has_modifier(const syntax::Instruction& in, std::string_view modifier) {
+  return std::find(in.modifiers.begin(), in.modifiers.end(), modifier) != in.modifiers.end();
+}
+
+void decode_nothing(Decoder& decoder, const syntax::Instruction& in, Instruction&) {
+  if (!in.operands.empty()) decoder.fail("has no operands");
 }
 
 }  // namespace attest::vm

@@ -28,7 +28,7 @@ const FormTable& FormTable::instance() {
     add_mbarrier_forms(all);
     add_bulk_forms(all);
     add_bulk_tensor_forms(all);
-    add_proxy_forms(all);
+    add_fence_forms(all);
     return all;
   }();
   return table;

@@ -68,6 +68,6 @@ void add_wgmma_forms(FormTable& table);
 void add_mbarrier_forms(FormTable& table);
 void add_bulk_forms(FormTable& table);
 void add_bulk_tensor_forms(FormTable& table);
-void add_proxy_forms(FormTable& table);
+void add_fence_forms(FormTable& table);
 
 }  // namespace attest::vm

@@ -170,7 +170,7 @@ void finish(Warp& warp, uint32_t lanes, size_t end, Due due) {
     });
     if (done == 0) continue;
     entry.lanes &= ~done;
-    warp.block->progress = true;
+    ++warp.block->changes;
     if (entry.arrival) {
       arrive_pending(warp, entry, done);
       continue;
@@ -193,7 +193,7 @@ void finish(Warp& warp, uint32_t lanes, size_t end, Due due) {
 void commit_group(Warp& warp, const Instruction&) {
   WarpCopies& copies = copies_of(*warp.block).warps[warp.index];
   each_lane(warp.mask, [&](uint32_t lane) { ++copies.commits[lane]; });
-  warp.block->progress = true;
+  ++warp.block->changes;
 }
 
 // cp.async.wait_group n;  all but the n youngest committed groups are there.
@@ -290,14 +290,12 @@ void arrive_pending(Warp& warp, const Pending& arrival, uint32_t lanes) {
     change_barrier({warp, instruction, lane}, block_of(warp, arrival.target[lane]), arrival.target[lane],
                    {.arrivals = 1});
   });
-  warp.block->progress = true;
+  ++warp.block->changes;
 }
 
 void decode_arrive_after_copies(Decoder& decoder, const syntax::Instruction& in, Instruction& out) {
   if (in.operands.size() != 1) decoder.fail("takes one address");
-  const auto has = [&](const char* modifier) {
-    return std::find(in.modifiers.begin(), in.modifiers.end(), modifier) != in.modifiers.end();
-  };
+  const auto has = [&](const char* modifier) { return has_modifier(in, modifier); };
   out.memory.space = has("shared") || has("shared::cta") ? Space::shared : Space::generic;
   out.memory.order = Order::release;
   out.memory.scope = Scope::cta;

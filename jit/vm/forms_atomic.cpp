@@ -6,29 +6,16 @@
 #include <type_traits>
 
 #include "jit/vm/access.h"
-#include "jit/vm/arithmetic.h"
 #include "jit/vm/decoder.h"
 #include "jit/vm/forms.h"
 #include "jit/vm/lanes.h"
+#include "jit/vm/reduction.h"
 
 namespace attest::vm {
 namespace {
 
 using std::string;
-
-// Replaces *at by f(*at) indivisibly, also against other host threads, and returns what was there.
-template <class U, class F>
-U exchange(std::byte* at, F f) {
-  U* place = reinterpret_cast<U*>(at);  // aligned: checked
-  U old = __atomic_load_n(place, __ATOMIC_RELAXED);
-  while (!__atomic_compare_exchange_n(place, &old, f(old), false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED)) {
-  }
-  return old;
-}
-
-template <class T>
-using Bits =
-    std::conditional_t<sizeof(T) == 2, uint16_t, std::conditional_t<sizeof(T) == 4, uint32_t, uint64_t>>;
+using namespace reduction;
 
 // d = old; *a = F(old, b).      PTX ISA: parallel-synchronization-and-communication-instructions-atom
 // Operands: r[0] d (kNoRow for red), r[1] b, r[5] address.
@@ -67,44 +54,8 @@ void compare_and_swap(Warp& warp, const Instruction& instruction) {
 }
 
 template <class T>
-T add(T a, T b) {
-  return static_cast<T>(a + b);
-}
-template <class T>
-T and_(T a, T b) {
-  return a & b;
-}
-template <class T>
-T or_(T a, T b) {
-  return a | b;
-}
-template <class T>
-T xor_(T a, T b) {
-  return a ^ b;
-}
-template <class T>
 T exch(T, T b) {
   return b;
-}
-template <class T>
-T min(T a, T b) {
-  return a < b ? a : b;
-}
-template <class T>
-T max(T a, T b) {
-  return a > b ? a : b;
-}
-uint32_t inc(uint32_t a, uint32_t b) { return a >= b ? 0 : a + 1; }
-uint32_t dec(uint32_t a, uint32_t b) { return a == 0 || a > b ? b : a - 1; }
-float add_f32(float a, float b) { return canonical(a + b); }
-// On global memory atom.add.f32 flushes subnormals; on shared memory it does not (PTX ISA). One row serves
-// both spaces, so the handler asks for the space.
-void add_f32_by_space(Warp& warp, const Instruction& instruction);
-float add_f32_ftz(float a, float b) { return canonical(flush(flush(a) + flush(b))); }
-double add_f64(double a, double b) { return a + b; }
-template <class H>
-H add_half(H a, H b) {
-  return round_half<H>(widen(a) + widen(b));
 }
 template <class P, class H>
 P add_pair(P a, P b) {
@@ -161,6 +112,7 @@ void add_exchange(FormTable& table, const string& type) {
              "*a = b if *a was c's partner b, else unchanged.", decode<false, L, true>});
 }
 
+// One row serves both spaces, so the handler asks for the space.
 void add_f32_by_space(Warp& warp, const Instruction& instruction) {
   if (instruction.memory.space == Space::shared)
     atomic<float, &add_f32>(warp, instruction);
@@ -177,7 +129,7 @@ void add_atomic_forms(FormTable& table) {
     add_rows<'q'>(table, string(".add.") + type, atomic<uint64_t, &add<uint64_t>>, "*a = *a + b.");
   add_rows<'f'>(table, ".add.f32", add_f32_by_space,
                 "*a = *a + b, rounded to nearest; global memory flushes subnormals.");
-  add_rows<'d'>(table, ".add.f64", atomic<double, &add_f64>, "*a = *a + b, rounded to nearest.");
+  add_rows<'d'>(table, ".add.f64", atomic<double, &add<double>>, "*a = *a + b, rounded to nearest.");
   add_rows<'h'>(table, ".add.noftz.f16", atomic<F16, &add_half<F16>>, "*a = *a + b, rounded to nearest.");
   add_rows<'h'>(table, ".add.noftz.bf16", atomic<BF16, &add_half<BF16>>, "*a = *a + b, rounded to nearest.");
   add_rows<'w'>(table, ".add.noftz.f16x2", atomic<F16x2, &add_pair<F16x2, F16>>, "Both halves: *a = *a + b.");

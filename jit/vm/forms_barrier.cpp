@@ -66,7 +66,7 @@ void release(Block& block, uint32_t number) {
     }
   }
   barrier = Barrier{};
-  block.progress = true;
+  ++block.changes;
   for (Observer* observer : block.launch->observers)
     observer->barrier_release(block.index, block.linear, number);
 }
@@ -172,11 +172,7 @@ void arrive_only(Warp& warp, const Instruction& instruction) {
 }
 
 void decode_barrier(Decoder& decoder, const syntax::Instruction& in, Instruction& out) {
-  const auto has = [&](const char* modifier) {
-    for (const std::string& each : in.modifiers)
-      if (each == modifier) return true;
-    return false;
-  };
+  const auto has = [&](const char* modifier) { return has_modifier(in, modifier); };
   if (in.opcode == "bar" || has("aligned")) out.variant |= kAligned;
   size_t at = 0;
   const bool reduction = has("red");
@@ -197,21 +193,6 @@ void decode_barrier(Decoder& decoder, const syntax::Instruction& in, Instruction
     if (!(out.variant & kCounted)) decoder.fail("needs a thread count");
     out.variant |= kArrive;
   }
-}
-
-// membar, fence: order is the observers' business; execution here is sequentially consistent.
-void fence(Warp& warp, const Instruction& instruction) {
-  if (!observed(warp)) return;
-  const Site site = site_of(warp, instruction);
-  const FenceEvent event{site, instruction.memory.order, instruction.memory.scope};
-  for (Observer* observer : warp.launch->observers) observer->fence(event);
-}
-
-template <Order O, Scope S>
-void decode_fence(Decoder& decoder, const syntax::Instruction& in, Instruction& out) {
-  if (!in.operands.empty()) decoder.fail("has no operands");
-  out.memory.order = O;
-  out.memory.scope = S;
 }
 
 }  // namespace
@@ -310,20 +291,6 @@ void add_barrier_forms(FormTable& table) {
       }
     }
   }
-  const char* fences = "parallel-synchronization-and-communication-instructions-membar";
-  const char* meaning = "Orders memory; execution here is sequentially consistent, observers see the fence.";
-  table.add({"membar.cta", "", fence, fences, meaning, decode_fence<Order::seq_cst, Scope::cta>});
-  table.add({"membar.gl", "", fence, fences, meaning, decode_fence<Order::seq_cst, Scope::gpu>});
-  table.add({"membar.sys", "", fence, fences, meaning, decode_fence<Order::seq_cst, Scope::sys>});
-  table.add({"fence.sc.cta", "", fence, fences, meaning, decode_fence<Order::seq_cst, Scope::cta>});
-  table.add({"fence.sc.cluster", "", fence, fences, meaning, decode_fence<Order::seq_cst, Scope::cluster>});
-  table.add({"fence.sc.gpu", "", fence, fences, meaning, decode_fence<Order::seq_cst, Scope::gpu>});
-  table.add({"fence.sc.sys", "", fence, fences, meaning, decode_fence<Order::seq_cst, Scope::sys>});
-  table.add({"fence.acq_rel.cta", "", fence, fences, meaning, decode_fence<Order::acq_rel, Scope::cta>});
-  table.add(
-      {"fence.acq_rel.cluster", "", fence, fences, meaning, decode_fence<Order::acq_rel, Scope::cluster>});
-  table.add({"fence.acq_rel.gpu", "", fence, fences, meaning, decode_fence<Order::acq_rel, Scope::gpu>});
-  table.add({"fence.acq_rel.sys", "", fence, fences, meaning, decode_fence<Order::acq_rel, Scope::sys>});
 }
 
 }  // namespace attest::vm

@@ -157,10 +157,6 @@ void decode_prefetch(Decoder& decoder, const syntax::Instruction& in, Instructio
   operands.finish();
 }
 
-void decode_nothing(Decoder& decoder, const syntax::Instruction& in, Instruction&) {
-  if (!in.operands.empty()) decoder.fail("has no operands");
-}
-
 void decode_wait(Decoder& decoder, const syntax::Instruction& in, Instruction& out) {
   if (in.operands.size() != 1 || in.operands[0].kind != syntax::Operand::Kind::integer)
     decoder.fail("takes one integer");

@@ -125,11 +125,7 @@ void load(Warp& warp, const Instruction& instruction) {
       const ByteRange source = check_range(warp, instruction, lane, Space::global, run.address, run.bytes,
                                            {.what = "source", .touch = Touch::load, .alignment = 1});
       sources.back() = source.data;
-      if (!pattern.reads.empty() &&
-          pattern.reads.back().address + pattern.reads.back().bytes == source.address)
-        pattern.reads.back().bytes += source.bytes;
-      else
-        pattern.reads.push_back(source);
+      pattern.reads.push_back(source);
     }
     for (const uint64_t tag : bulk_targets(warp, instruction, lane, to)) {
       const uint64_t base = in_block(tag, to);

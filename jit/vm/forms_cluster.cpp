@@ -53,7 +53,7 @@ bool complete(const std::vector<Block*>& cluster) {
   const uint64_t phase = cluster[0]->cluster_phase;
   for (Block* block : cluster) {
     ++block->cluster_phase;
-    block->progress = true;
+    ++block->changes;
     for (Warp& warp : block->warps) {
       warp.cluster_passed |= warp.cluster_arrived;
       warp.cluster_arrived = 0;

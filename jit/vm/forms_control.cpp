@@ -26,7 +26,7 @@ void exit_lanes(Warp& warp, const Instruction& instruction) {
   if (warp.warpgroup) require_nothing_in_flight(warp, instruction);
   warp.living &= ~warp.mask;
   warp.group &= ~warp.mask;
-  warp.block->progress = true;
+  ++warp.block->changes;
   if (!warp.group) warp.stop = 0;
   const auto alive = [](const Warp& each) { return each.living != 0; };
   if (!warp.living && std::none_of(warp.block->warps.begin(), warp.block->warps.end(), alive))

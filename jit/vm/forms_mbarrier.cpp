@@ -100,7 +100,6 @@ void change(Warp& warp, const Instruction& instruction) {
     const BarrierWord before = change_barrier(doer, block, at, todo);
     if (states) states[lane] = before.pack();
   });
-  warp.block->progress = true;
 }
 
 // mbarrier.test_wait and .try_wait: whether the phase is over that `state` belongs to, or that has this
@@ -128,7 +127,7 @@ void test(Warp& warp, const Instruction& instruction) {
     if (done && (instruction.variant & kMayFail) && warp.launch->options->schedule == Schedule::shuffled &&
         next_random(warp.block->random) % 4 == 0) {
       done = false;
-      ++block.activity;  // the next test has another answer
+      ++block.changes;  // the next test has another answer
     }
     if (done) reveal_bulk(block, at);
     over |= static_cast<uint32_t>(done) << lane;
@@ -153,16 +152,13 @@ void pending_count(Warp& warp, const Instruction& instruction) {
   });
 }
 
-bool has(const syntax::Instruction& in, const char* modifier) {
-  return std::find(in.modifiers.begin(), in.modifiers.end(), modifier) != in.modifiers.end();
-}
-
 void qualify(const syntax::Instruction& in, Instruction& out, Order order) {
-  const bool shared = has(in, "shared") || has(in, "shared::cta") || has(in, "shared::cluster");
+  const bool shared =
+      has_modifier(in, "shared") || has_modifier(in, "shared::cta") || has_modifier(in, "shared::cluster");
   out.memory.space = shared ? Space::shared : Space::generic;
-  out.memory.shared_cluster = has(in, "shared::cluster");
-  out.memory.order = has(in, "relaxed") ? Order::relaxed : order;
-  out.memory.scope = has(in, "cluster") ? Scope::cluster : Scope::cta;
+  out.memory.shared_cluster = has_modifier(in, "shared::cluster");
+  out.memory.order = has_modifier(in, "relaxed") ? Order::relaxed : order;
+  out.memory.scope = has_modifier(in, "cluster") ? Scope::cluster : Scope::cta;
 }
 
 // Operand lists: the state that arrive returns (may be _), the address, a 32-bit number (may be left out by
@@ -170,7 +166,7 @@ void qualify(const syntax::Instruction& in, Instruction& out, Order order) {
 template <Operation O>
 void decode_change(Decoder& decoder, const syntax::Instruction& in, Instruction& out) {
   qualify(in, out, O == kInit ? Order::weak : Order::release);  // others may use it only behind a barrier
-  out.variant = static_cast<uint8_t>(O | (has(in, "arrive_drop") ? kLeaves : 0));
+  out.variant = static_cast<uint8_t>(O | (has_modifier(in, "arrive_drop") ? kLeaves : 0));
   constexpr bool returns = O == kArrive || O == kArriveExpect || O == kArriveNoComplete;
   constexpr bool needs_number = O != kArrive && O != kInvalidate;
   const size_t least = 1 + (returns ? 1 : 0) + (needs_number ? 1 : 0), most = least + (O == kArrive ? 1 : 0);
@@ -190,7 +186,7 @@ void decode_change(Decoder& decoder, const syntax::Instruction& in, Instruction&
 }
 
 void decode_test(Decoder& decoder, const syntax::Instruction& in, Instruction& out) {
-  const bool tries = has(in, "try_wait"), by_parity = has(in, "parity");
+  const bool tries = has_modifier(in, "try_wait"), by_parity = has_modifier(in, "parity");
   if (in.operands.size() != 3 && !(tries && in.operands.size() == 4))
     decoder.fail("has " + std::to_string(in.operands.size()) + " operands");
   qualify(in, out, Order::acquire);

@@ -1,5 +1,5 @@
-// A state is a hash of registers, masks and places of all lanes; memory is left out, because whoever changes
-// it says so in Block::progress.
+// A state is a hash of registers, masks and places of all lanes; memory is left out, because Block::changes
+// tells of it.
 #include "jit/vm/livelock.h"
 
 #include <algorithm>
@@ -9,6 +9,7 @@
 
 #include "jit/vm/barrier.h"
 #include "jit/vm/forms.h"
+#include "jit/vm/spinning.h"
 
 namespace attest::vm {
 namespace {
@@ -21,35 +22,11 @@ void mix(uint64_t& hash, uint64_t word) {
   hash ^= hash >> 29;
 }
 
-bool took_progress(const Cluster& cluster) {
-  bool any = false;
-  for (const std::unique_ptr<Block>& block : cluster.blocks) {
-    any = any || block->progress;
-    block->progress = false;
-  }
-  return any;
-}
-
 uint64_t state_of(const Cluster& cluster) {
   uint64_t hash = 1;
   for (const std::unique_ptr<Block>& block : cluster.blocks) {
     for (const Barrier& barrier : block->barriers) mix(hash, barrier.arrived);
-    for (const Warp& warp : block->warps) {
-      for (const uint32_t mask :
-           {warp.living, warp.at_barrier, warp.counted, warp.at_collective, warp.at_cluster,
-            warp.at_warpgroup, warp.cluster_halted, warp.cluster_arrived, warp.cluster_passed, warp.starved})
-        mix(hash, mask);
-      for (uint32_t rest = warp.living; rest; rest &= rest - 1) {
-        const auto lane = static_cast<uint32_t>(std::countr_zero(rest));
-        mix(hash, uint64_t{warp.lane_pc[lane]} << 32 | warp.saved[lane].size());
-      }
-      const uint32_t bytes = warp.launch->code->file_bytes / 8 * 8;
-      for (uint32_t at = 0; at < bytes; at += 8) {
-        uint64_t word;
-        std::memcpy(&word, warp.registers + at, sizeof word);
-        mix(hash, word);
-      }
-    }
+    for (const Warp& warp : block->warps) mix(hash, state_of(warp, kAllLanes));
   }
   return hash;
 }
@@ -83,9 +60,11 @@ bool looks_at_memory(const Instruction& instruction) {
 }  // namespace
 
 void LivelockWatch::round(const std::vector<std::unique_ptr<Cluster>>& resident) {
-  bool progress = false;
-  for (const std::unique_ptr<Cluster>& cluster : resident) progress = took_progress(*cluster) || progress;
-  quiet_ = progress ? 0 : quiet_ + 1;
+  uint64_t changes = 0;
+  for (const std::unique_ptr<Cluster>& cluster : resident)
+    for (const std::unique_ptr<Block>& block : cluster->blocks) changes += block->changes;
+  quiet_ = changes == changes_ ? quiet_ + 1 : 0;
+  changes_ = changes;
   if (quiet_ < kQuietRounds) return;
   // Brent's cycle search: one remembered state, renewed whenever the number of rounds has doubled.
   const bool renews = quiet_ == kQuietRounds || quiet_ == 2 * mark_;

@@ -21,8 +21,9 @@ class LivelockWatch {
   void disturb() { quiet_ = 0; }
 
  private:
-  uint64_t quiet_ = 0;  // rounds without progress
-  uint64_t mark_ = 0;   // the round whose state is remembered
+  uint64_t changes_ = 0;  // of all blocks, when last looked at
+  uint64_t quiet_ = 0;    // rounds without a change
+  uint64_t mark_ = 0;     // the round whose state is remembered
   uint64_t state_ = 0;
 };
 

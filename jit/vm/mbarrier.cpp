@@ -46,7 +46,7 @@ Block& block_of(const Warp& warp, const std::byte* at) {
   const auto holds = [&](const Block& block) {
     return at >= block.shared.get() && at < block.shared.get() + block.shared_bytes;
   };
-  if (!holds(*warp.block) && warp.block->cluster)
+  if (!holds(*warp.block))
     for (Block* block : *warp.block->cluster)
       if (holds(*block)) return *block;
   return *warp.block;
@@ -101,8 +101,7 @@ BarrierWord change_barrier(const Doer& doer, Block& block, std::byte* at, const 
   }
   barrier.bits = word.pack();
   word.write(at);
-  ++block.activity;
-  block.progress = true;
+  ++block.changes;
   return before;
 }
 

@@ -25,7 +25,7 @@ std::string in_flight(const Warpgroup& group) {
 void touch_registers(Warp& warp, const Instruction& instruction) {
   if (instruction.run == meet_warpgroup) return;  // take_registers() looks at a wgmma's
   const Code& code = *warp.launch->code;
-  const WatchedRegisters& watched = code.watched;
+  const WatchedRegisters& watched = code.hazards;
   Warpgroup& group = *warp.warpgroup;
   std::string names;
   const WatchedRegister* busy = nullptr;
@@ -49,7 +49,7 @@ void touch_registers(Warp& warp, const Instruction& instruction) {
 void take_registers(const Warp& warp, const Instruction& instruction, Warpgroup& group, size_t accumulators,
                     uint64_t number, bool (*same_shape)(const Instruction&, const Instruction&)) {
   const Code& code = *warp.launch->code;
-  const WatchedRegisters& watched = code.watched;
+  const WatchedRegisters& watched = code.hazards;
   const uint32_t first = watched.first[instruction.pc], last = watched.first[instruction.pc + 1];
   for (uint32_t i = first; i < last; ++i) {
     const WatchedRegister& each = group.registers[watched.named[i]];

@@ -17,7 +17,7 @@ void touch_registers(Warp& warp, const Instruction& instruction);
 
 // Most instructions name none.
 inline void check_registers(Warp& warp, const Instruction& instruction) {
-  const std::vector<uint32_t>& first = warp.launch->code->watched.first;
+  const std::vector<uint32_t>& first = warp.launch->code->hazards.first;
   if (first[instruction.pc] != first[instruction.pc + 1]) touch_registers(warp, instruction);
 }
 

@@ -88,7 +88,6 @@ void complete(Warp& warp, uint32_t set, uint32_t members) {
   warp.mask = mask;
   for (uint32_t rest = set; rest; rest &= rest - 1) ++warp.lane_pc[std::countr_zero(rest)];
   warp.at_collective &= ~set;
-  warp.block->progress = true;
 }
 
 // Lanes that wait with the same operation and member mask as `lane`.

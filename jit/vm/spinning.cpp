@@ -14,32 +14,35 @@ namespace {
 
 constexpr uint32_t kPatience = Spin{}.patience, kMostPatience = 1u << 12;
 
-uint64_t activity_of(const Block& block) {
-  if (!block.cluster) return block.activity;
+uint64_t happened_in(const Block& block) {
   uint64_t sum = 0;
-  for (const Block* each : *block.cluster) sum += each->activity;
+  for (const Block* each : *block.cluster) sum += each->changes + each->global_loads;
   return sum;
 }
 
-// All that the next instructions of the warp's lanes depend on, memory aside.
-uint64_t state_of(const Warp& warp) {
+}  // namespace
+
+uint64_t state_of(const Warp& warp, uint32_t placed) {
   uint64_t hash = 0xcbf29ce484222325u;
   const auto add = [&](uint64_t word) {
     hash = (hash ^ word) * 0x9E3779B97F4A7C15u;
     hash ^= hash >> 29;
   };
+  for (const uint32_t mask :
+       {warp.living, warp.at_barrier, warp.counted, warp.at_collective, warp.at_cluster, warp.at_warpgroup,
+        warp.cluster_halted, warp.cluster_arrived, warp.cluster_passed, warp.starved, warp.group})
+    add(mask);
+  each_lane(warp.living, [&](uint32_t lane) {
+    add(warp.saved[lane].size());
+    if (placed >> lane & 1) add(warp.lane_pc[lane]);
+  });
   for (uint32_t at = 0; at < warp.launch->code->file_bytes; at += 8) {
     uint64_t word;
     std::memcpy(&word, warp.registers + at, sizeof word);
     add(word);
   }
-  for (uint32_t lane = 0; lane < kLanes; ++lane)
-    if (!(warp.group >> lane & 1)) add(warp.lane_pc[lane]);
-  add(warp.group);
   return hash;
 }
-
-}  // namespace
 
 void note_vain_test(Warp& warp, const Instruction& instruction, uint32_t lanes,
                     const std::array<const std::byte*, kLanes>& barrier) {
@@ -49,19 +52,19 @@ void note_vain_test(Warp& warp, const Instruction& instruction, uint32_t lanes,
     block.spinning->warps.resize(block.warps.size());
   }
   Spin& spin = block.spinning->warps[warp.index];
-  const uint64_t activity = activity_of(block);
-  if (spin.activity != activity) spin = {.activity = activity};
+  const uint64_t happened = happened_in(block);
+  if (spin.happened != happened) spin = {.happened = happened};
   if ((lanes & ~spin.stuck) == 0) return;
   if (++spin.tests < spin.patience) return;
   if (!spin.anchored) {
     spin.anchored = true;
     spin.pc = instruction.pc;
     spin.lanes = lanes;
-    spin.state = state_of(warp);
+    spin.state = state_of(warp, ~warp.group);
     return;
   }
   const bool again = spin.pc == instruction.pc && spin.lanes == lanes;
-  if (again && state_of(warp) == spin.state) {
+  if (again && state_of(warp, ~warp.group) == spin.state) {
     spin.stuck |= lanes;
     each_lane(lanes, [&](uint32_t lane) { spin.barrier[lane] = barrier[lane]; });
     spin.anchored = false;
@@ -81,7 +84,7 @@ bool all_stuck(const std::vector<Block*>& blocks) {
       if (!warp.runnable()) continue;
       if (!block->spinning) return false;
       const Spin& spin = block->spinning->warps[warp.index];
-      if ((warp.runnable() & ~spin.stuck) || spin.activity != activity_of(*block)) return false;
+      if ((warp.runnable() & ~spin.stuck) || spin.happened != happened_in(*block)) return false;
       any = true;
     }
   }

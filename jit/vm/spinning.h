@@ -13,12 +13,15 @@ namespace attest::vm {
 
 struct Block;
 
-// What is known of a warp's vain tests since Block::activity (of all blocks of the cluster) last grew. A warp
-// that stands at the same test with the same registers again, and nothing else has happened, will do so for
-// ever: its lanes are stuck. Sound because activity counts everything that a lane could learn of: stores,
-// atomics, barrier operations, the end of a copy, and loads of global memory, which other blocks may write.
+// A hash of all that the next instructions of the warp's lanes depend on, memory and the clock aside.
+// `placed`: the lanes whose lane_pc counts (those of a group that runs are at the group's pc).
+uint64_t state_of(const Warp& warp, uint32_t placed);
+
+// What is known of a warp's vain tests since anything changed in its cluster, or a lane there loaded from
+// global memory. A warp that stands at the same test with the same registers again, and nothing has happened,
+// will do so for ever: its lanes are stuck.
 struct Spin {
-  uint64_t activity = 0;
+  uint64_t happened = 0;  // changes and global loads of the cluster
   uint32_t tests = 0;     // vain ones
   uint32_t patience = 8;  // tests before the registers are looked at, which takes a while
   bool anchored = false;  // the next three say where the warp stood then

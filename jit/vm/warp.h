@@ -118,9 +118,10 @@ struct Block {
   std::shared_ptr<Mbarriers> mbarriers;  // mbarrier.h; null while there was none
   std::shared_ptr<Spinning> spinning;    // spinning.cpp; null while nobody tested a barrier in vain
   std::shared_ptr<std::vector<Warpgroup>> warpgroups;  // null in kernels without wgmma
-  uint64_t activity = 0;  // grows with everything that somebody else may be waiting for (spinning.h)
-  bool progress = false;  // something happened that may let a waiting or spinning warp go on: memory, a
-                          // barrier, an asynchronous operation or a lane's life changed (livelock.h)
+  // For those who find out that nothing happens any more (spinning.h, livelock.h). `changes` grows with all
+  // that lanes of other warps may learn of: memory, barriers, asynchronous operations, exits. What a load of
+  // global memory gives may also have been changed from elsewhere.
+  uint64_t changes = 0, global_loads = 0;
 };
 
 struct Launch {

@@ -64,15 +64,15 @@ void meet(Warp& warp, const Instruction& instruction) {
     for (uint32_t rest = each.at_warpgroup; rest; rest &= rest - 1) ++each.lane_pc[std::countr_zero(rest)];
     each.at_warpgroup = 0;
   }
-  warp.block->progress = true;
+  ++warp.block->changes;
 }
 
 }  // namespace
 
 std::shared_ptr<std::vector<Warpgroup>> make_warpgroups(const Code& code, uint32_t warps) {
-  if (code.watched.names.empty()) return nullptr;
+  if (code.hazards.names.empty()) return nullptr;
   auto groups = std::make_shared<std::vector<Warpgroup>>((warps + kWarpsTogether - 1) / kWarpsTogether);
-  for (Warpgroup& group : *groups) group.registers.resize(code.watched.names.size());
+  for (Warpgroup& group : *groups) group.registers.resize(code.hazards.names.size());
   return groups;
 }
 

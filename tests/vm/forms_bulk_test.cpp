@@ -286,8 +286,9 @@ TEST(BulkToOtherBlocks, ASharedCopyArrivesThere) {
     for (uint32_t i = 0; i < 16; ++i) EXPECT_EQ(ran.out[i], 5000 + i);
   }
   // The barrier must be where the bytes go; the source is the own block's.
+  const std::string meet = "barrier.cluster.arrive; barrier.cluster.wait; ";
   const std::string astray =
-      kMakeBarrier + fill_tile(64) + kTileOf1 +
+      kMakeBarrier + fill_tile(64) + kTileOf1 + meet +
       "cp.async.bulk.shared::cluster.shared::cta.mbarrier::complete_tx::bytes [%r11], [%s], 64, [%bar]; ";
   EXPECT_EQ(rule_of(astray, {.cluster = 2}), Rule::asynchronous);
   const std::string foreign =
@@ -295,6 +296,44 @@ TEST(BulkToOtherBlocks, ASharedCopyArrivesThere) {
       "cp.async.bulk.shared::cluster.shared::cta.mbarrier::complete_tx::bytes [%s], [%r11], 64, [%bar]; ";
   EXPECT_EQ(rule_of("setp.eq.u32 %p1, %rank, 1; @%p1 bra $done; " + foreign + "$done: ", {.cluster = 2}),
             Rule::wrong_space);
+}
+
+// Symptom: bytes sent to a block of the cluster that had exited, or had not begun, arrived in its memory.
+TEST(BulkToOtherBlocks, ABlockThatDoesNotLiveReceivesNothing) {
+  struct Operation {
+    const char* text;
+    uint32_t bytes;
+  };
+  const Operation operations[] = {
+      {"cp.async.bulk.shared::cluster.shared::cta.mbarrier::complete_tx::bytes [%r11], [%s], 64, [%r10]; ",
+       64},
+      {"cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%r11], [%in], 64, [%r10]; ", 64},
+      {"st.async.weak.shared::cluster.mbarrier::complete_tx::bytes.b32 [%r11], 7, [%r10]; ", 4},
+      {"mbarrier.arrive.release.cluster.shared::cluster.b64 _, [%r10]; ", 0}};
+  const std::string meet = "barrier.cluster.arrive; barrier.cluster.wait; ";
+  std::string fill;  // without a loop, at whose end the other block would begin
+  for (const char* at : {"", "+16", "+32", "+48"})
+    fill += std::string("st.shared.v4.b32 [%s") + at + "], {1, 2, 3, 4}; ";
+  for (const auto& [text, bytes] : operations) {
+    const std::string send = kBarrierOf1 + kTileOf1 + text;
+    const std::string begin = kMakeBarrier + fill + "fence.proxy.async; setp.eq.u32 %p1, %rank, 1; ";
+    const BulkShape two{.cluster = 2, .schedule = Schedule::lockstep};  // block 0 begins
+    const BulkRan early = run_bulk(begin + "@%p1 bra $done; " + send + "$done: ", two);
+    ASSERT_TRUE(early.trap) << text;
+    EXPECT_EQ(early.trap->rule, Rule::use_after_free) << text;
+    EXPECT_NE(std::string(early.trap->what()).find("has not begun"), std::string::npos) << early.trap->what();
+    const BulkRan late = run_bulk(
+        begin + "@%p1 bra $leave; " + await_flag(1, 0) + send + "bra $done; $leave: " + kFlag + "$done: ",
+        two);
+    ASSERT_TRUE(late.trap) << text;
+    EXPECT_EQ(late.trap->rule, Rule::use_after_free) << text;
+    EXPECT_NE(std::string(late.trap->what()).find("has ended"), std::string::npos) << late.trap->what();
+    // The repaired twin: the receiver begins before, and stays until it has got everything.
+    const BulkRan twin = run_bulk(begin + meet + "@%p1 bra $receive; " + send + "bra $done; $receive: " +
+                                      (bytes ? expect(bytes) : "") + spin() + "$done: " + meet,
+                                  two);
+    EXPECT_FALSE(twin.trap) << text << twin.trap->what();
+  }
 }
 
 TEST(BulkToOtherBlocks, TheSourceMustOutliveTheCopy) {

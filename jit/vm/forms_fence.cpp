@@ -1,4 +1,5 @@
-// Fences between the generic proxy and others, and the one that shows fresh barriers to the cluster.
+// Fences: of memory order, between the generic proxy and others, and the one that shows fresh barriers to the
+// cluster.
 #include <string>
 
 #include "jit/vm/access.h"
@@ -19,6 +20,7 @@ void proxy_fence(Warp& warp, const Instruction& instruction) {
   for (Observer* observer : warp.launch->observers) observer->proxy_fence(site);
 }
 
+// membar, fence: order is the observers' business; execution here is sequentially consistent.
 void fence(Warp& warp, const Instruction& instruction) {
   if (!observed(warp)) return;
   const Site site = site_of(warp, instruction);
@@ -26,12 +28,8 @@ void fence(Warp& warp, const Instruction& instruction) {
   for (Observer* observer : warp.launch->observers) observer->fence(event);
 }
 
-void decode_nothing(Decoder& decoder, const syntax::Instruction& in, Instruction&) {
-  if (!in.operands.empty()) decoder.fail("has no operands");
-}
-
 template <Order O, Scope S>
-void decode_release(Decoder& decoder, const syntax::Instruction& in, Instruction& out) {
+void decode_fence(Decoder& decoder, const syntax::Instruction& in, Instruction& out) {
   decode_nothing(decoder, in, out);
   out.memory.order = O;
   out.memory.scope = S;
@@ -52,21 +50,36 @@ template <Scope S>
 void add_tensormap(FormTable& table, const std::string& scope) {
   const char* meaning = "Orders changes of a tensor map; the observers see a fence.";
   table.add({"fence.proxy.tensormap::generic.release." + scope, "", fence, kSection, meaning,
-             decode_release<Order::release, S>});
+             decode_fence<Order::release, S>});
   table.add(
       {"fence.proxy.tensormap::generic.acquire." + scope, "", fence, kSection, meaning, decode_acquire<S>});
 }
 
 }  // namespace
 
-void add_proxy_forms(FormTable& table) {
+void add_fence_forms(FormTable& table) {
+  const char* orders = "Orders memory; execution here is sequentially consistent, observers see the fence.";
+  const auto add = [&](const char* name, Decode decode) {
+    table.add({name, "", fence, kSection, orders, decode});
+  };
+  add("membar.cta", decode_fence<Order::seq_cst, Scope::cta>);
+  add("membar.gl", decode_fence<Order::seq_cst, Scope::gpu>);
+  add("membar.sys", decode_fence<Order::seq_cst, Scope::sys>);
+  add("fence.sc.cta", decode_fence<Order::seq_cst, Scope::cta>);
+  add("fence.sc.cluster", decode_fence<Order::seq_cst, Scope::cluster>);
+  add("fence.sc.gpu", decode_fence<Order::seq_cst, Scope::gpu>);
+  add("fence.sc.sys", decode_fence<Order::seq_cst, Scope::sys>);
+  add("fence.acq_rel.cta", decode_fence<Order::acq_rel, Scope::cta>);
+  add("fence.acq_rel.cluster", decode_fence<Order::acq_rel, Scope::cluster>);
+  add("fence.acq_rel.gpu", decode_fence<Order::acq_rel, Scope::gpu>);
+  add("fence.acq_rel.sys", decode_fence<Order::acq_rel, Scope::sys>);
   for (const std::string space : {"", ".global", ".shared::cta", ".shared::cluster"})
     table.add({"fence.proxy.async" + space, "", proxy_fence, kSection,
                "Orders generic accesses before those of the async proxy; the observers see it.",
                decode_nothing});
   table.add({"fence.mbarrier_init.release.cluster", "", fence, kSection,
              "Orders mbarrier.init before what the cluster does after a barrier.",
-             decode_release<Order::release, Scope::cluster>});
+             decode_fence<Order::release, Scope::cluster>});
   add_tensormap<Scope::cta>(table, "cta");
   add_tensormap<Scope::cluster>(table, "cluster");
   add_tensormap<Scope::gpu>(table, "gpu");
