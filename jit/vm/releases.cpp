@@ -2,17 +2,10 @@
 #include "jit/vm/releases.h"
 
 #include <algorithm>
-#include <bit>
+
+#include "jit/vm/each_lane.h"
 
 namespace attest::vm {
-namespace {
-
-template <class F>
-void each_lane(uint32_t lanes, F f) {
-  for (uint32_t rest = lanes; rest; rest &= rest - 1) f(static_cast<uint32_t>(std::countr_zero(rest)));
-}
-
-}  // namespace
 
 bool is_release(Order order) {
   return order == Order::release || order == Order::acq_rel || order == Order::seq_cst;
