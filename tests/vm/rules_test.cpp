@@ -266,6 +266,18 @@ $low:
 + barrier.cluster.arrive;
 $on:
 barrier.cluster.wait;)"},
+    {"R10", "a matrix load in both branches", Rule::divergent_barrier, 1, 32, false, R"(
+mad.lo.u32 %r1, %t, 12, %m;
+st.shared.v4.u32 [%r1], {%t, %t, %t, %t};
+bar.warp.sync -1;
+setp.lt.u32 %p1, %t, 16;
+- @%p1 bra $low;
+->ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%r2, %r3, %r4, %r5}, [%r1];
+- bra $on;
+$low:
+->ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%r2, %r3, %r4, %r5}, [%r1];
++ ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%r2, %r3, %r4, %r5}, [%r1];
+$on:)"},
     {"R12", "a barrier that half of the block misses", Rule::deadlock, 1, 64, false, R"(
 setp.lt.u32 %p1, %t, 32;
 - @%p1 bra $on;
