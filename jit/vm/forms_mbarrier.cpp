@@ -158,6 +158,7 @@ void decode_change(Decoder& decoder, const syntax::Instruction& in, Instruction&
   // Others may use a barrier only behind another one's wait after .init, and before .inval.
   constexpr bool plain = O == kInit || O == kInvalidate, bytes = O == kExpect || O == kComplete;
   qualify(in, out, plain ? Order::weak : bytes ? Order::relaxed : Order::release);
+  out.memory.mbarrier_init = O == kInit;
   out.variant = static_cast<uint8_t>(O | (has_modifier(in, "arrive_drop") ? kLeaves : 0));
   constexpr bool returns = O == kArrive || O == kArriveExpect || O == kArriveNoComplete;
   constexpr bool needs_number = O != kArrive && O != kInvalidate;

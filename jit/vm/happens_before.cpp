@@ -31,6 +31,7 @@ void HappensBefore::begin_block(uint32_t number, uint32_t threads) {
 
 void HappensBefore::end_block(uint32_t number) {
   for (const uint64_t operation : block_of(number).recycled) operations_.erase(operation);
+  for (const Slot& slot : block_of(number).slots) operations_.erase(slot.operation);
   blocks_.erase(number);
   cached_ = nullptr;
 }

@@ -72,6 +72,92 @@ cvta.shared.u64 %rd1, %rd1;
 >cp.async.mbarrier.arrive.noinc.b64 [%rd1];
 barrier.cluster.arrive;
 barrier.cluster.wait;)"},
+    {"R4", "a relaxed cluster arrival without a fence", Rule::race, 2, 64, true, R"(
+xor.b32 %r1, %b, 1;
+mapa.shared::cluster.u32 %r2, %n, %r1;
+>st.shared.u32 [%m], %t;
++ fence.acq_rel.cluster;
+barrier.cluster.arrive.relaxed;
+barrier.cluster.wait;
+>ld.shared::cluster.u32 %r3, [%r2];
+barrier.cluster.arrive;
+barrier.cluster.wait;)"},
+    {"R4", "a fence of the block before a relaxed cluster arrival", Rule::race, 2, 64, true, R"(
+xor.b32 %r1, %b, 1;
+mapa.shared::cluster.u32 %r2, %n, %r1;
+>st.shared.u32 [%m], %t;
+- fence.sc.cta;
++ fence.sc.gpu;
+barrier.cluster.arrive.relaxed.aligned;
+barrier.cluster.wait.acquire.aligned;
+>ld.shared::cluster.u32 %r3, [%r2];
+barrier.cluster.arrive;
+barrier.cluster.wait;)"},
+    {"R4", "a store between the fence and a relaxed cluster arrival", Rule::race, 2, 64, true, R"(
+xor.b32 %r1, %b, 1;
+mapa.shared::cluster.u32 %r2, %n, %r1;
+- fence.acq_rel.sys;
+>st.shared.u32 [%m], %t;
++ fence.acq_rel.sys;
+barrier.cluster.arrive.relaxed;
+barrier.cluster.wait;
+>ld.shared::cluster.u32 %r3, [%r2];
+barrier.cluster.arrive;
+barrier.cluster.wait;)"},
+    {"R4", "a fence of one thread for the stores of all", Rule::race, 2, 64, true, R"(
+setp.eq.u32 %p1, %t, 0;
+xor.b32 %r1, %b, 1;
+mapa.shared::cluster.u32 %r2, %n, %r1;
+>st.shared.u32 [%m], %t;
++ bar.sync 0;
+@%p1 fence.acq_rel.cluster;
+barrier.cluster.arrive.relaxed;
+barrier.cluster.wait;
+>ld.shared::cluster.u32 %r3, [%r2];
+barrier.cluster.arrive;
+barrier.cluster.wait;)"},
+    {"R4", "an mbarrier for the cluster without its fence", Rule::race, 2, 32, true, R"(
+setp.ne.u32 %p1, %t, 0;
+xor.b32 %r1, %b, 1;
+mapa.shared::cluster.u32 %r2, %bar, %r1;
+>@!%p1 mbarrier.init.shared.b64 [%bar], 32;
++ @!%p1 fence.mbarrier_init.release.cluster;
+barrier.cluster.arrive.relaxed;
+barrier.cluster.wait;
+>mbarrier.arrive.release.cluster.shared::cluster.b64 _, [%r2];
+$spin:
+mbarrier.try_wait.parity.acquire.cluster.shared.b64 %p2, [%bar], 0;
+@!%p2 bra $spin;
+barrier.cluster.arrive;
+barrier.cluster.wait;)"},
+    {"R4", "data that are fenced as if they were mbarriers", Rule::race, 2, 64, true, R"(
+setp.ne.u32 %p1, %t, 0;
+xor.b32 %r1, %b, 1;
+mapa.shared::cluster.u32 %r2, %n, %r1;
+@!%p1 mbarrier.init.shared.b64 [%bar], 32;
+>st.shared.u32 [%m], %t;
+- fence.mbarrier_init.release.cluster;
++ fence.acq_rel.cluster;
+barrier.cluster.arrive.relaxed;
+barrier.cluster.wait;
+>ld.shared::cluster.u32 %r3, [%r2];
+barrier.cluster.arrive;
+barrier.cluster.wait;)"},
+    {"R4", "a fence that only acquires before a flag is set", Rule::race, 2, 1, false, R"(
+setp.ne.u32 %p1, %b, 0;
+@%p1 bra $read;
+>st.global.u32 [%d+64], 7;
+- fence.proxy.tensormap::generic.acquire.gpu [%d], 128;
++ fence.acq_rel.gpu;
+st.relaxed.gpu.global.u32 [%d], 1;
+bra $done;
+$read:
+ld.relaxed.gpu.global.u32 %r1, [%d];
+setp.eq.u32 %p2, %r1, 0;
+@%p2 bra $read;
+fence.acq_rel.gpu;
+>ld.global.u32 %r2, [%d+64];
+$done:)"},
 };
 
 TEST(VmAsyncRules, ABrokenKernelIsReportedByItsRuleAtItsLine) {
