@@ -1,4 +1,4 @@
-// bar and barrier: arrival, completion, and what goes wrong on the way. Fences stand here too.
+// bar and barrier: arrival, completion, and what goes wrong on the way.
 #include <bit>
 #include <string>
 
@@ -67,6 +67,7 @@ void release(Block& block, uint32_t number) {
   }
   barrier = Barrier{};
   ++block.changes;
+  ++block.own_changes;
   for (Observer* observer : block.launch->observers)
     observer->barrier_release(block.index, block.linear, number);
 }

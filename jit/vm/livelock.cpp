@@ -1,5 +1,5 @@
-// A state is a hash of registers, masks and places of all lanes; memory is left out, because Block::changes
-// tells of it.
+// A state is a hash of registers, masks and places of all lanes, of barriers, shared and local memory. Global
+// memory and asynchronous operations are left out, because Block::changes tells of them.
 #include "jit/vm/livelock.h"
 
 #include <algorithm>
@@ -14,10 +14,10 @@
 namespace attest::vm {
 namespace {
 
-constexpr uint64_t kQuietRounds = 256;  // before states are looked at: long enough not to cost anything
-// Of a shuffled schedule, before it goes on in order. Its turns are short; kernels seldom touch no memory for
-// that long unless they spin.
-constexpr uint64_t kShuffledRounds = 4096;
+constexpr uint64_t kQuietRounds =
+    256;  // before states are looked at, or a shuffled schedule goes on in order
+// Instructions of a round for each warp, and words of memory for another one: looking should cost little.
+constexpr uint64_t kWarpInstructions = 256, kWordsAnInstruction = 4;
 constexpr int kSteps = 4096;  // to find the instruction that looks at memory
 
 void mix(uint64_t& hash, uint64_t word) {
@@ -25,14 +25,44 @@ void mix(uint64_t& hash, uint64_t word) {
   hash ^= hash >> 29;
 }
 
+void mix(uint64_t& hash, const void* from, uint64_t bytes) {
+  const auto* next = static_cast<const std::byte*>(from);
+  for (uint64_t left = bytes; left;) {
+    const uint64_t part = std::min<uint64_t>(left, sizeof(uint64_t));
+    uint64_t word = 0;
+    std::memcpy(&word, next, part);
+    mix(hash, word);
+    next += part;
+    left -= part;
+  }
+}
+
+// Which bytes were written is no part of it: in a cycle it can only grow, and only reads that were allowed
+// are allowed then.
 uint64_t state_of(const Cluster& cluster) {
   uint64_t hash = 1;
   for (const std::unique_ptr<Block>& block : cluster.blocks) {
+    const uint64_t frame_bytes = uint64_t{block->launch->code->frame_bytes} * kLanes;
     mix(hash, block->random);
-    for (const Barrier& barrier : block->barriers) mix(hash, barrier.arrived);
-    for (const Warp& warp : block->warps) mix(hash, state_of(warp, kAllLanes));
+    mix(hash, block->shared.get(), block->shared_bytes);
+    for (const Barrier& barrier : block->barriers) {
+      mix(hash, uint64_t{barrier.arrived} << 32 | barrier.expected);
+      mix(hash, uint64_t{barrier.population} << 32 | static_cast<uint64_t>(barrier.open) << 3 |
+                    static_cast<uint64_t>(barrier.counted) << 2 | static_cast<uint64_t>(barrier.all) << 1 |
+                    static_cast<uint64_t>(barrier.any));
+    }
+    for (const Warp& warp : block->warps) {
+      mix(hash, state_of(warp, kAllLanes));
+      mix(hash, warp.frame, frame_bytes);
+    }
   }
   return hash;
+}
+
+uint64_t instructions_of_round(const Block& block) {
+  const uint64_t frames = uint64_t{block.launch->code->frame_bytes} * kLanes * block.warps.size();
+  return block.warps.size() * kWarpInstructions +
+         (block.shared_bytes + frames) / sizeof(uint64_t) / kWordsAnInstruction;
 }
 
 bool looks_at_memory(const Instruction& instruction) {
@@ -72,7 +102,7 @@ bool Stillness::still(size_t thread, uint64_t epoch) {
 }
 
 Schedule LivelockWatch::order() const {
-  return schedule_ == Schedule::shuffled && quiet_ >= kShuffledRounds ? Schedule::lockstep : schedule_;
+  return schedule_ == Schedule::shuffled && quiet_ >= kQuietRounds ? Schedule::lockstep : schedule_;
 }
 
 void LivelockWatch::disturb() {
@@ -81,24 +111,29 @@ void LivelockWatch::disturb() {
 }
 
 void LivelockWatch::round(const std::vector<std::unique_ptr<Cluster>>& resident) {
-  uint64_t changes = 0;
-  for (const std::unique_ptr<Cluster>& cluster : resident)
-    for (const std::unique_ptr<Block>& block : cluster->blocks) changes += block->changes;
+  uint64_t changes = 0, ticks = 0, round = 0;
+  for (const std::unique_ptr<Cluster>& cluster : resident) {
+    for (const std::unique_ptr<Block>& block : cluster->blocks) {
+      changes += block->changes - block->own_changes;
+      ticks += block->ticks;
+      round += instructions_of_round(*block);
+    }
+  }
+  if (ticks - ticks_ < round) return;
+  ticks_ = ticks;
   if (changes != changes_) all_.changed();
   const uint64_t epoch = all_.epoch();
   quiet_ = changes == changes_ && epoch == epoch_ ? quiet_ + 1 : 0;
   changes_ = changes;
   epoch_ = epoch;
-  const uint64_t before = schedule_ == Schedule::shuffled ? kShuffledRounds : kQuietRounds;
-  if (quiet_ < before) return;
+  if (quiet_ < kQuietRounds) return;
   // Brent's cycle search: one remembered state, renewed whenever the number of rounds has doubled.
-  const uint64_t rounds = quiet_ - before + kQuietRounds;
-  const bool renews = rounds == kQuietRounds || rounds == 2 * mark_;
-  if (!renews && rounds - mark_ > mark_ / 4) return;
+  const bool renews = quiet_ == kQuietRounds || quiet_ == 2 * mark_;
+  if (!renews && quiet_ - mark_ > mark_ / 4) return;
   uint64_t state = 0;
   for (const std::unique_ptr<Cluster>& cluster : resident) mix(state, state_of(*cluster));
   if (!renews && state == state_ && all_.still(thread_, epoch)) livelock(resident);
-  if (renews) mark_ = rounds, state_ = state;
+  if (renews) mark_ = quiet_, state_ = state;
 }
 
 }  // namespace attest::vm

@@ -1,4 +1,4 @@
-// Finds blocks that only spin: nothing in memory changes, and lanes and registers are what they were before.
+// Finds blocks that only spin: what they can see and what they are is what it was before.
 #pragma once
 
 #include <atomic>
@@ -44,7 +44,8 @@ class LivelockWatch {
       : all_(all), thread_(thread), schedule_(schedule) {}
   // In which the clusters have their turns.
   Schedule order() const;
-  // After every resident cluster has had a turn and none can join. Throws Trap.
+  // After every resident cluster has had a turn and none can join; turns that were short are one round
+  // together. Throws Trap.
   void round(const std::vector<std::unique_ptr<Cluster>>& resident);
   // Something changed that is not in the clusters: one ended or joined.
   void disturb();
@@ -53,10 +54,10 @@ class LivelockWatch {
   Stillness& all_;
   size_t thread_;
   Schedule schedule_;
-  uint64_t changes_ = 0;  // of all blocks, when last looked at
-  uint64_t epoch_ = 0;    // when last looked at
-  uint64_t quiet_ = 0;    // rounds without a change
-  uint64_t mark_ = 0;     // the round whose state is remembered
+  uint64_t changes_ = 0;            // of all blocks, own ones aside, when last looked at
+  uint64_t ticks_ = 0, epoch_ = 0;  // when last looked at
+  uint64_t quiet_ = 0;              // rounds without a change
+  uint64_t mark_ = 0;               // the round whose state is remembered
   uint64_t state_ = 0;
 };
 
