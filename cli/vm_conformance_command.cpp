@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <ctime>
+#include <filesystem>
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -27,6 +29,7 @@ namespace kit = conformance;
 struct ConformanceOptions {
   std::string device = "cuda";
   std::string record;   // file to write
+  bool resume = false;  // go on with that file
   std::string against;  // file to compare with
   bool calibrate = false;
   std::uint64_t calibrated_inputs = std::uint64_t{1} << 32;
@@ -119,10 +122,34 @@ ExitStatus run_conformance_command(const Console& console, const ConformanceOpti
   if (!options.record.empty()) {
     kit::Options recorded = kit::record_options(options.seed);
     recorded.filter = options.filter;
-    const kit::Record record = kit::make_record(target, recorded, device.driver, today());
-    kit::write_record(record, options.record);
-    console.out << fmt::format("recorded {} forms of {} in {}\n", record.forms.size(), device.name,
+    kit::Record record;
+    try {
+      if (options.resume && std::filesystem::exists(options.record)) {
+        record = kit::read_record(options.record);
+        kit::continue_record(record, target, recorded);
+      } else {
+        record = kit::make_record(target, recorded, device.driver, today());
+      }
+      kit::write_record(record, options.record);
+    } catch (const kit::RecordError& error) {
+      throw std::invalid_argument(error.what());
+    }
+    console.out << fmt::format("recorded {} forms of {} in {}", record.forms.size(), device.name,
                                options.record);
+    for (const kit::Verdict verdict :
+         {kit::Verdict::accepted, kit::Verdict::evaluated, kit::Verdict::rejected, kit::Verdict::failed})
+      console.out << fmt::format(", {} {}",
+                                 std::ranges::count(record.forms, verdict, &kit::RecordedForm::verdict),
+                                 kit::name(verdict));
+    console.out << '\n';
+    if (!kit::complete(record, recorded)) {
+      console.out << fmt::format(
+          "stopped: {} failed: {}\nA device runs nothing behind a kernel that failed: run the same command "
+          "with "
+          "--resume to go on behind it\n",
+          record.forms.back().text, record.forms.back().note);
+      return ExitStatus::violated;
+    }
   }
   if (!options.against.empty()) {
     std::optional<kit::Report> found;
@@ -134,7 +161,7 @@ ExitStatus run_conformance_command(const Console& console, const ConformanceOpti
     print(console, *found, options.all);
     if (!found->passed()) status = ExitStatus::violated;
     report["replay"] = to_json(*found);
-  } else if (!options.calibrate) {
+  } else if (!options.calibrate && options.record.empty()) {
     VmExecutor machine;
     kit::ExecutorTarget virtual_machine(machine);
     kit::Options run{.seed = options.seed,
@@ -178,7 +205,12 @@ void add_vm_conformance_command(CLI::App& vm_command, Action& chosen) {
   CLI::App* command = vm_command.add_subcommand(
       "conformance", "run every instruction form on a device and on the virtual machine");
   command->add_option("--device", options->device, "cuda or vm")->check(CLI::IsMember({"cuda", "vm"}));
-  command->add_option("--record", options->record, "also write the device's results to this file");
+  CLI::Option* record = command->add_option("--record", options->record,
+                                            "write the device's results to this file, and compare nothing");
+  command
+      ->add_flag("--resume", options->resume,
+                 "go on with the file of --record behind a form that failed on the device")
+      ->needs(record);
   command->add_option("--against", options->against,
                       "compare the device with the record in this file instead");
   command->add_flag("--calibrate", options->calibrate,

@@ -77,5 +77,22 @@ TEST(Records, EveryConformanceFormIsTakenByTheVirtualMachine) {
   EXPECT_GE(taken, 1830u);
 }
 
+// Forms of one record have different numbers of threads: patterns, fragments, a cluster's.
+TEST(Records, EachFormIsReplayedWithItsOwnNumberOfThreads) {
+  VmExecutor machine;
+  ExecutorTarget target(machine);
+  Options options = record_options();
+  for (const char* filter :
+       {"wgmma.mma_async.sync.aligned.m64n64k8.f32.tf32.tf32/random", "barrier.cluster.wait.acquire",
+        "mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32",
+        "cp.async.bulk.tensor.1d.global.shared::cta.bulk_group", "add.u32"}) {
+    options.filter = filter;
+    const Record record = make_record(target, options, "", "");
+    ASSERT_GE(record.forms.size(), 1u) << filter;
+    const Report report = replay(record, target);
+    EXPECT_EQ(report.count(Status::agrees), record.forms.size()) << filter << ": " << report.forms[0].example;
+  }
+}
+
 }  // namespace
 }  // namespace attest::conformance
