@@ -49,8 +49,11 @@ void add_int(FormTable& table, const string& d, const string& s) {
   const string letters = {letter<D>(true), letter<S>(false)};
   table.add({"cvt." + d + "." + s, letters, lanes<truncate<D, S>>(), kSection,
              "Low bits, extended by the source's sign."});
-  table.add({"cvt.sat." + d + "." + s, letters, scalar_lanes<clamp<D, S>>(), kSection,
-             "Clamped to the result's range."});
+  // .sat is a modifier only where it has an effect.
+  if constexpr (std::cmp_greater(std::numeric_limits<D>::min(), std::numeric_limits<S>::min()) ||
+                std::cmp_less(std::numeric_limits<D>::max(), std::numeric_limits<S>::max()))
+    table.add({"cvt.sat." + d + "." + s, letters, scalar_lanes<clamp<D, S>>(), kSection,
+               "Clamped to the result's range."});
 }
 template <class D>
 void add_int_to(FormTable& table, const string& d) {
@@ -120,7 +123,8 @@ void add_to_int(FormTable& table, const string& d, const string& s) {
   for (const auto& [mode_name, rounding] : kModes) {
     const string mode = mode_name;  // lambdas of clang 14 cannot capture bindings
     const Round round = rounding;
-    for (const char* sat : {"", ".sat"}) {
+    for (const string sat : {"", ".sat"}) {
+      if (std::is_same_v<S, BF16> && !sat.empty()) continue;  // ptxas knows no .sat of bf16
       const auto row = [&](const char* ftz, uint8_t flags) {
         table.add({string("cvt.") + mode + ftz + sat + "." + d + "." + s, letters,
                    variant_lanes<to_int<D, S>>(), kSection, meaning, nullptr, nullptr,
@@ -133,8 +137,10 @@ void add_to_int(FormTable& table, const string& d, const string& s) {
 }
 template <class S>
 void add_float_to_ints(FormTable& table, const string& s) {
-  add_to_int<uint8_t, S>(table, "u8", s);
-  add_to_int<int8_t, S>(table, "s8", s);
+  if constexpr (!std::is_same_v<S, BF16>) {
+    add_to_int<uint8_t, S>(table, "u8", s);
+    add_to_int<int8_t, S>(table, "s8", s);
+  }
   add_to_int<uint16_t, S>(table, "u16", s);
   add_to_int<int16_t, S>(table, "s16", s);
   add_to_int<uint32_t, S>(table, "u32", s);
@@ -199,7 +205,7 @@ void add_from_int(FormTable& table, const string& s) {
     row("rp", Round::up);
   };
   half.template operator()<F16>("f16");
-  half.template operator()<BF16>("bf16");
+  if constexpr (sizeof(S) > 1) half.template operator()<BF16>("bf16");
 }
 
 // --- float to float ---
@@ -275,8 +281,9 @@ void add_integral(FormTable& table, const string& type, const string& letters) {
   const auto rows = [&]<Round M>(const string& mode) {
     table.add({"cvt." + mode + type + type, letters, scalar_lanes<integral_float<T, M, false, false>>(),
                kSection, meaning});
-    table.add({"cvt." + mode + ".sat" + type + type, letters,
-               scalar_lanes<integral_float<T, M, false, true>>(), kSection, meaning});
+    if constexpr (!std::is_same_v<T, BF16>)
+      table.add({"cvt." + mode + ".sat" + type + type, letters,
+                 scalar_lanes<integral_float<T, M, false, true>>(), kSection, meaning});
     if constexpr (std::is_same_v<T, float>) {
       table.add({"cvt." + mode + ".ftz" + type + type, letters,
                  scalar_lanes<integral_float<T, M, true, false>>(), kSection, meaning});
@@ -307,36 +314,42 @@ void add_half(FormTable& table, const string& h) {
   const char* once = "Rounded once; NaN becomes 0x7fff.";
   table.add({"cvt.f32." + h, "Wh", lanes<widened<float, H, false, false>>(), kSection, wide});
   table.add({"cvt.ftz.f32." + h, "Wh", lanes<widened<float, H, true, false>>(), kSection, wide});
-  table.add({"cvt.sat.f32." + h, "Wh", lanes<widened<float, H, false, true>>(), kSection, wide});
   table.add({"cvt.f64." + h, "Qh", lanes<widened<double, H, false, false>>(), kSection, wide});
-  table.add({"cvt.sat.f64." + h, "Qh", lanes<widened<double, H, false, true>>(), kSection, wide});
+  constexpr bool kSat = std::is_same_v<H, F16>;  // ptxas knows no .sat of bf16
+  if constexpr (kSat) {
+    table.add({"cvt.sat.f32." + h, "Wh", lanes<widened<float, H, false, true>>(), kSection, wide});
+    table.add({"cvt.sat.f64." + h, "Qh", lanes<widened<double, H, false, true>>(), kSection, wide});
+    table.add({"cvt.sat." + h + "." + h, "Hh", lanes<same_half<H, true>>(), kSection, "Clamped to [0, 1]."});
+  }
   const auto rows = [&]<Round M>(const string& mode) {
     table.add({"cvt." + mode + "." + h + ".f32", "Hf",
                scalar_lanes<to_half<H, float, M, false, false, false, false>>(), kSection, once});
     table.add({"cvt." + mode + ".ftz." + h + ".f32", "Hf",
                scalar_lanes<to_half<H, float, M, true, false, false, false>>(), kSection, once});
-    if constexpr (std::is_same_v<H, F16>)
-      table.add({"cvt." + mode + ".ftz.sat." + h + ".f32", "Hf",
-                 scalar_lanes<to_half<H, float, M, true, true, false, false>>(), kSection, once});
-    table.add({"cvt." + mode + ".sat." + h + ".f32", "Hf",
-               scalar_lanes<to_half<H, float, M, false, true, false, false>>(), kSection, once});
-    table.add({"cvt." + mode + ".relu." + h + ".f32", "Hf",
-               scalar_lanes<to_half<H, float, M, false, false, true, false>>(), kSection, once});
-    table.add({"cvt." + mode + ".satfinite." + h + ".f32", "Hf",
-               scalar_lanes<to_half<H, float, M, false, false, false, true>>(), kSection, once});
-    table.add({"cvt." + mode + ".relu.satfinite." + h + ".f32", "Hf",
-               scalar_lanes<to_half<H, float, M, false, false, true, true>>(), kSection, once});
     table.add({"cvt." + mode + "." + h + ".f64", "Hd",
                scalar_lanes<to_half<H, double, M, false, false, false, false>>(), kSection, once});
-    table.add({"cvt." + mode + ".sat." + h + ".f64", "Hd",
-               scalar_lanes<to_half<H, double, M, false, true, false, false>>(), kSection, once});
+    if constexpr (kSat) {
+      table.add({"cvt." + mode + ".ftz.sat." + h + ".f32", "Hf",
+                 scalar_lanes<to_half<H, float, M, true, true, false, false>>(), kSection, once});
+      table.add({"cvt." + mode + ".sat." + h + ".f32", "Hf",
+                 scalar_lanes<to_half<H, float, M, false, true, false, false>>(), kSection, once});
+      table.add({"cvt." + mode + ".sat." + h + ".f64", "Hd",
+                 scalar_lanes<to_half<H, double, M, false, true, false, false>>(), kSection, once});
+    }
+    if constexpr (M == Round::nearest || M == Round::zero) {
+      table.add({"cvt." + mode + ".relu." + h + ".f32", "Hf",
+                 scalar_lanes<to_half<H, float, M, false, false, true, false>>(), kSection, once});
+      table.add({"cvt." + mode + ".satfinite." + h + ".f32", "Hf",
+                 scalar_lanes<to_half<H, float, M, false, false, false, true>>(), kSection, once});
+      table.add({"cvt." + mode + ".relu.satfinite." + h + ".f32", "Hf",
+                 scalar_lanes<to_half<H, float, M, false, false, true, true>>(), kSection, once});
+    }
   };
   rows.template operator()<Round::nearest>("rn");
   rows.template operator()<Round::zero>("rz");
   rows.template operator()<Round::down>("rm");
   rows.template operator()<Round::up>("rp");
   add_integral<H>(table, "." + h, "Hh");
-  table.add({"cvt.sat." + h + "." + h, "Hh", lanes<same_half<H, true>>(), kSection, "Clamped to [0, 1]."});
 }
 
 template <class D, class S, Round M>
@@ -510,10 +523,8 @@ void add_convert_forms(FormTable& table) {
   row("cvt.rna.satfinite.tf32.f32", "Wf", scalar_lanes<to_tf32<Round::nearest_away, false, true>>(), tf32);
   row("cvt.rn.tf32.f32", "Wf", scalar_lanes<to_tf32<Round::nearest, false, false>>(), tf32);
   row("cvt.rn.relu.tf32.f32", "Wf", scalar_lanes<to_tf32<Round::nearest, true, false>>(), tf32);
-  row("cvt.rn.satfinite.tf32.f32", "Wf", scalar_lanes<to_tf32<Round::nearest, false, true>>(), tf32);
   row("cvt.rz.tf32.f32", "Wf", scalar_lanes<to_tf32<Round::zero, false, false>>(), tf32);
   row("cvt.rz.relu.tf32.f32", "Wf", scalar_lanes<to_tf32<Round::zero, true, false>>(), tf32);
-  row("cvt.rz.satfinite.tf32.f32", "Wf", scalar_lanes<to_tf32<Round::zero, false, true>>(), tf32);
   row("cvt.pack.sat.s16.s32", "Www", scalar_lanes<pack_16<int16_t>>(),
       "Both clamped to 16 bits, a in the upper half.");
   row("cvt.pack.sat.u16.s32", "Www", scalar_lanes<pack_16<uint16_t>>(),
