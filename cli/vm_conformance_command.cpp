@@ -79,13 +79,14 @@ ordered_json to_json(const kit::CalibrationRow& row) {
           {"worst_ulps_at", fmt::format("{:#010x}", row.worst_ulps_input)}};
 }
 
-// One line a form that does not simply agree, then the counts.
-void print(const Console& console, const kit::Report& report, bool all) {
+// One line a form that does not simply agree, then the counts. `evaluators`: of which a form may have none.
+void print(const Console& console, const kit::Report& report, bool all, bool evaluators) {
   std::uint64_t payloads = 0, approximate = 0;
   for (const kit::FormResult& form : report.forms) {
     payloads += form.nan_payloads > 0;
     approximate += form.approximate > 0;
-    if (form.status == kit::Status::agrees && !all) continue;
+    const bool untold = form.status == kit::Status::rejected || form.status == kit::Status::refused;
+    if ((form.status == kit::Status::agrees || (evaluators && untold)) && !all) continue;
     const bool bad = form.status == kit::Status::differs || form.status == kit::Status::failed;
     console.out << fmt::format("  {:52} {}", form.form,
                                console.paint(bad                                  ? Colour::bad
@@ -99,10 +100,13 @@ void print(const Console& console, const kit::Report& report, bool all) {
   }
   console.out << fmt::format("{} against {}: {} forms", report.actual_name, report.expected_name,
                              report.forms.size());
-  for (const kit::Status status : {kit::Status::agrees, kit::Status::differs, kit::Status::failed,
-                                   kit::Status::rejected, kit::Status::refused}) {
+  for (const kit::Status status : {kit::Status::agrees, kit::Status::differs, kit::Status::failed})
     console.out << fmt::format(", {} {}", report.count(status), kit::name(status));
-  }
+  const std::uint64_t rejected = report.count(kit::Status::rejected),
+                      refused = report.count(kit::Status::refused);
+  console.out << (evaluators ? fmt::format(", {} without an evaluator", rejected + refused)
+                             : fmt::format(", {} {}, {} {}", rejected, kit::name(kit::Status::rejected),
+                                           refused, kit::name(kit::Status::refused)));
   console.out << fmt::format("; {} agree but for NaN payloads, {} within a documented error\n", payloads,
                              approximate);
 }
@@ -112,9 +116,21 @@ ExitStatus run_conformance_command(const Console& console, const ConformanceOpti
     throw std::invalid_argument(fmt::format("--patterns {}: expected a multiple of 256", options.patterns));
   std::optional<ReportFile> json_file;
   if (!options.json.empty()) json_file.emplace(options.json);
-  const std::unique_ptr<Executor> executor = make_executor(options.device);
-  const DeviceInfo& device = executor->device();
-  kit::ExecutorTarget target(*executor);
+  const bool evaluators = options.device == "isa";
+  if (evaluators && (options.calibrate || !options.record.empty()))
+    throw std::invalid_argument("--device isa: there is no device to record or to calibrate");
+  std::unique_ptr<Executor> executor;
+  std::unique_ptr<kit::Target> made;
+  DeviceInfo device;
+  if (evaluators) {
+    made = std::make_unique<kit::Evaluators>();
+    device.name = made->name();
+  } else {
+    executor = make_executor(options.device);
+    device = executor->device();
+    made = std::make_unique<kit::ExecutorTarget>(*executor);
+  }
+  kit::Target& target = *made;
   ordered_json report = {
       {"device", device.name}, {"driver", device.driver}, {"date", today()}, {"seed", options.seed}};
   ExitStatus status = ExitStatus::holds;
@@ -158,7 +174,7 @@ ExitStatus run_conformance_command(const Console& console, const ConformanceOpti
     } catch (const kit::RecordError& error) {
       throw std::invalid_argument(error.what());
     }
-    print(console, *found, options.all);
+    print(console, *found, options.all, evaluators);
     if (!found->passed()) status = ExitStatus::violated;
     report["replay"] = to_json(*found);
   } else if (!options.calibrate && options.record.empty()) {
@@ -170,7 +186,7 @@ ExitStatus run_conformance_command(const Console& console, const ConformanceOpti
                      .exhaustive = true,
                      .filter = options.filter};
     const kit::Report found = kit::run_conformance(target, virtual_machine, run);
-    print(console, found, options.all);
+    print(console, found, options.all, evaluators);
     if (!found.passed()) status = ExitStatus::violated;
     report["conformance"] = to_json(found);
   }
@@ -204,7 +220,11 @@ void add_vm_conformance_command(CLI::App& vm_command, Action& chosen) {
   auto options = std::make_shared<ConformanceOptions>();
   CLI::App* command = vm_command.add_subcommand(
       "conformance", "run every instruction form on a device and on the virtual machine");
-  command->add_option("--device", options->device, "cuda or vm")->check(CLI::IsMember({"cuda", "vm"}));
+  command
+      ->add_option(
+          "--device", options->device,
+          "cuda; vm; isa: evaluators written from the text of the PTX ISA, for the forms that have one")
+      ->check(CLI::IsMember({"cuda", "vm", "isa"}));
   CLI::Option* record = command->add_option("--record", options->record,
                                             "write the device's results to this file, and compare nothing");
   command

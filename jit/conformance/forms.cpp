@@ -1,6 +1,7 @@
 // The conformance kit's forms: patterns with alternatives in braces, one signature each.
 #include "jit/conformance/forms.h"
 
+#include <algorithm>
 #include <set>
 #include <sstream>
 #include <stdexcept>
@@ -404,6 +405,17 @@ Form build(const Row& row, const std::string& text) {
   return form;
 }
 
+// A family's evaluator, if its kernel is the same: so evaluators, too, are held to what devices gave.
+void borrow_evaluator(Form& form) {
+  if (form.text.find('/') != std::string::npos) return;  // a row of the kit's own
+  const Sweep sweep = sweep_of(form.text);
+  if (sweep.body != form.body) return;
+  const Form swept = form_of(sweep);
+  if (swept.results.size() == form.results.size() &&
+      std::ranges::equal(swept.operands, form.operands, {}, &ValueType::name, &ValueType::name))
+    form.evaluate = swept.evaluate;
+}
+
 }  // namespace
 
 std::vector<std::string> expand_braces(const std::string& pattern) {
@@ -428,6 +440,7 @@ std::vector<Form> all_forms() {
       if (!seen.insert(text).second) continue;  // a form that an earlier row has
       try {
         forms.push_back(build(row, text));
+        borrow_evaluator(forms.back());
       } catch (const std::exception& error) {
         throw std::logic_error("conformance: row '" + text + "': " + error.what());
       }

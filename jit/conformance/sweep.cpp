@@ -11,17 +11,23 @@
 namespace attest::conformance {
 namespace {
 
-using Family = Sweep (*)(const std::string&);
-constexpr Family kFamilies[] = {sweep_comparison,  sweep_integer,     sweep_conversion, sweep_memory,
-                                sweep_address,     sweep_matrix_move, sweep_copy,       sweep_mbarrier,
-                                sweep_barrier,     sweep_hint,        sweep_bulk_copy,  sweep_bulk_reduction,
-                                sweep_async_store, sweep_tensor,      sweep_wgmma};
+struct Family {
+  Sweep (*sweep)(const std::string&);
+  bool alone;  // no thread sees another, so that there may be any number of them
+};
+constexpr Family kFamilies[] = {
+    {sweep_comparison, true},   {sweep_integer, true},    {sweep_conversion, true},
+    {sweep_memory, false},      {sweep_address, false},   {sweep_matrix_move, false},
+    {sweep_copy, false},        {sweep_mbarrier, false},  {sweep_barrier, false},
+    {sweep_hint, false},        {sweep_bulk_copy, false}, {sweep_bulk_reduction, false},
+    {sweep_async_store, false}, {sweep_tensor, false},    {sweep_wgmma, false}};
 
 }  // namespace
 
 Sweep sweep_of(const std::string& row) {
-  for (const Family family : kFamilies) {
-    Sweep sweep = family(row);
+  for (const Family& family : kFamilies) {
+    Sweep sweep = family.sweep(row);
+    if (family.alone) sweep.blocks = 0;
     if (!sweep.body.empty()) return sweep;
   }
   return {};

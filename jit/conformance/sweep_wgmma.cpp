@@ -65,12 +65,15 @@ double number_of(const Type& type, uint64_t bits) {
   if (type.integer())
     return static_cast<double>(type.name == kS8.name ? signed_bits(bits, 8) : static_cast<int64_t>(bits));
   const uint64_t used = bits >> type.unused_bits;
-  const int width = 1 + type.exponent_bits + type.fraction_bits, bias = (1 << (type.exponent_bits - 1)) - 1;
-  const auto field = static_cast<int>(low_bits(used >> type.fraction_bits, type.exponent_bits));
-  const double fraction =
-      std::ldexp(static_cast<double>(low_bits(used, type.fraction_bits)), -type.fraction_bits);
-  const double size = field == 0 ? std::ldexp(fraction, 1 - bias) : std::ldexp(1 + fraction, field - bias);
-  return used >> (width - 1) ? -size : size;
+  const int width = type.exponent_bits + type.fraction_bits, bias = (1 << (type.exponent_bits - 1)) - 1;
+  const uint64_t field = low_bits(used >> type.fraction_bits, type.exponent_bits);
+  const uint64_t fraction = low_bits(used, type.fraction_bits), sign = used >> width << 63;
+  if (field == 0)
+    return std::copysign(std::ldexp(static_cast<double>(fraction), 1 - bias - type.fraction_bits),
+                         sign ? -1 : 1);
+  // The same number as a double has its fields further up.
+  return std::bit_cast<double>(sign | (field + 1023 - static_cast<uint64_t>(bias)) << 52 |
+                               fraction << (52 - type.fraction_bits));
 }
 
 double element_in_image(const Thread& x, const Tile& tile, uint32_t mn, uint32_t k) {

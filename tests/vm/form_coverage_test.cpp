@@ -120,7 +120,7 @@ TEST(FormCoverage, TheMachineAgreesWithTheEvaluators) {
   std::vector<Form> forms = all_forms();
   std::erase_if(forms, [](const Form& form) { return !form.evaluate; });
   std::printf("  %zu forms\n", forms.size());
-  EXPECT_GE(forms.size(), 4400u);
+  EXPECT_GE(forms.size(), 5400u);
   const Options options = record_options(7);
   const std::vector<Outputs> expected = evaluated(forms, options);
   for (const vm::Schedule schedule : {vm::Schedule::lockstep, vm::Schedule::shuffled})

@@ -62,6 +62,20 @@ TEST(Records, TheVirtualMachineGivesTheDevicesBits) {
   }
 }
 
+// What the other forms rest on: where an evaluator's form is in a record, the device gave the same.
+TEST(Records, TheEvaluatorsGiveTheDevicesBits) {
+  for (const fs::path& path : record_files()) {
+    Evaluators evaluators;
+    const Report report = replay(read_record(path.string()), evaluators);
+    for (const FormResult& form : report.forms)
+      EXPECT_TRUE(form.status == Status::agrees || form.status == Status::refused)
+          << path.filename() << ": " << form.form << ": " << form.example;
+    std::printf("  %s: %llu forms\n", path.filename().c_str(),
+                static_cast<unsigned long long>(report.count(Status::agrees)));
+    EXPECT_GE(report.count(Status::agrees), 900u);
+  }
+}
+
 // A form that the machine refuses is listed; none may trap or give up at run time.
 TEST(Records, EveryConformanceFormIsTakenByTheVirtualMachine) {
   VmExecutor machine;
