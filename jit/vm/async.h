@@ -1,18 +1,13 @@
 // What the files of asynchronous instructions share.
 #pragma once
 
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 
+#include "jit/vm/each_lane.h"
 #include "jit/vm/warp.h"
 
 namespace attest::vm {
-
-template <class F>
-void each_lane(uint32_t lanes, F f) {
-  for (uint32_t rest = lanes; rest; rest &= rest - 1) f(static_cast<uint32_t>(std::countr_zero(rest)));
-}
 
 // Runs `f` with warp.mask = lanes.
 template <class F>

@@ -25,6 +25,7 @@ struct Stamp {
   bool atomic : 1 = false;       // atomic, relaxed, volatile, ...: does not race with its like
   bool block_scope : 1 = false;  // of .cta scope
   bool async_proxy : 1 = false;
+  bool synchronous : 1 = false;  // an operation that is over when its lanes go on
 
   bool operation() const { return unit >= kFirstSlot; }
 };

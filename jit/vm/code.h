@@ -37,6 +37,7 @@ struct MemoryQualifiers {
   Scope scope = Scope::none;
   bool non_coherent = false;    // ld.global.nc
   bool shared_cluster = false;  // .shared::cluster
+  bool mbarrier_init = false;   // mbarrier.init, or a fence that orders nothing else
   bool call_parameter = false;  // .param of a device function: copied whole, padding included
 };
 

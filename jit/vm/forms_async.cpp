@@ -268,7 +268,7 @@ void arrive_after_copies(Warp& warp, const Instruction& instruction) {
   each_lane(warp.mask, [&](uint32_t lane) {
     arrival.target[lane] = where.of(lane);
     const Doer doer{warp, instruction, lane};
-    Block& block = block_of(warp, arrival.target[lane]);
+    Block& block = barrier_block(doer, arrival.target[lane], true);
     if (instruction.variant == 0)
       change_barrier(doer, block, arrival.target[lane], {.awaited = 1});
     else

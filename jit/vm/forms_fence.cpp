@@ -24,7 +24,8 @@ void proxy_fence(Warp& warp, const Instruction& instruction) {
 void fence(Warp& warp, const Instruction& instruction) {
   if (!observed(warp)) return;
   const Site site = site_of(warp, instruction);
-  const FenceEvent event{site, instruction.memory.order, instruction.memory.scope};
+  const FenceEvent event{site, instruction.memory.order, instruction.memory.scope,
+                         instruction.memory.mbarrier_init};
   for (Observer* observer : warp.launch->observers) observer->fence(event);
 }
 
@@ -33,6 +34,11 @@ void decode_fence(Decoder& decoder, const syntax::Instruction& in, Instruction& 
   decode_nothing(decoder, in, out);
   out.memory.order = O;
   out.memory.scope = S;
+}
+
+void decode_init_fence(Decoder& decoder, const syntax::Instruction& in, Instruction& out) {
+  decode_fence<Order::release, Scope::cluster>(decoder, in, out);
+  out.memory.mbarrier_init = true;
 }
 
 // fence.proxy.tensormap::generic.acquire.scope [map], 128;
@@ -78,8 +84,7 @@ void add_fence_forms(FormTable& table) {
                "Orders generic accesses before those of the async proxy; the observers see it.",
                decode_nothing});
   table.add({"fence.mbarrier_init.release.cluster", "", fence, kSection,
-             "Orders mbarrier.init before what the cluster does after a barrier.",
-             decode_fence<Order::release, Scope::cluster>});
+             "Orders mbarrier.init before what the cluster does after a barrier.", decode_init_fence});
   add_tensormap<Scope::cta>(table, "cta");
   add_tensormap<Scope::cluster>(table, "cluster");
   add_tensormap<Scope::gpu>(table, "gpu");

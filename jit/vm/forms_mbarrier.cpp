@@ -42,34 +42,21 @@ Resolved barrier_places(Warp& warp, const Instruction& instruction, LaneAddresse
   return where;
 }
 
-// The block of the barrier; another one than the warp's own only for .shared::cluster, or generic addresses
-// of operations that return nothing.
-Block& checked_block(Warp& warp, const Instruction& instruction, uint32_t lane, const std::byte* at,
-                     bool local) {
-  Block& block = block_of(warp, at);
-  if (at < block.shared.get() || at >= block.shared.get() + block.shared_bytes)
-    trap(warp, instruction, Rule::wrong_space, 1u << lane, "an mbarrier that is not in shared memory");
-  if (&block != warp.block && local)
-    trap(warp, instruction, Rule::wrong_space, 1u << lane,
-         "an mbarrier of another block, where only the own block's is possible");
-  return block;
-}
-
 // mbarrier.init, .inval, .arrive, .arrive_drop, .expect_tx, .complete_tx and what they combine to
 void change(Warp& warp, const Instruction& instruction) {
   LaneAddresses addresses;
   const auto operation = static_cast<Operation>(instruction.variant & kOperation);
-  const Resolved where =
-      barrier_places(warp, instruction, addresses, operation == kInit ? Touch::store : Touch::atomic);
+  const bool plain = operation == kInit || operation == kInvalidate;
+  const Resolved where = barrier_places(warp, instruction, addresses, plain ? Touch::store : Touch::atomic);
   const uint32_t* values = instruction.r[1] == kNoRow ? nullptr : warp.row<uint32_t>(instruction.r[1]);
   uint64_t* states = instruction.r[0] == kNoRow ? nullptr : warp.row<uint64_t>(instruction.r[0]);
   const bool generic = instruction.memory.space == Space::generic;
-  const bool local = operation == kInit || operation == kInvalidate || states ||
-                     !(instruction.memory.shared_cluster || generic);
+  // Another block's barrier only by .shared::cluster, or generic addresses of operations that return nothing.
+  const bool local = plain || states || !(instruction.memory.shared_cluster || generic);
   each_lane(warp.mask, [&](uint32_t lane) {
     std::byte* const at = where.of(lane);
-    Block& block = checked_block(warp, instruction, lane, at, local);
     const Doer doer{warp, instruction, lane};
+    Block& block = barrier_block(doer, at, local);
     const uint32_t value = values ? values[lane] : 1;
     const bool arrives = operation == kArrive || operation == kArriveNoComplete;
     if (arrives && value == 0)
@@ -79,6 +66,9 @@ void change(Warp& warp, const Instruction& instruction) {
       case kInit:
         return make_barrier(doer, block, at, value);
       case kInvalidate:
+        if (bulk_in_flight(block, at))
+          trap(warp, instruction, Rule::asynchronous, 1u << lane,
+               "an asynchronous operation is under way that will complete on this mbarrier");
         return end_barrier(doer, block, at);
       case kArriveNoComplete:
         if (value >= look_at_barrier(doer, block, at).pending)
@@ -115,8 +105,8 @@ void test(Warp& warp, const Instruction& instruction) {
   each_lane(warp.mask, [&](uint32_t lane) {
     std::byte* const at = where.of(lane);
     barriers[lane] = at;
-    Block& block = checked_block(warp, instruction, lane, at, true);
     const Doer doer{warp, instruction, lane};
+    Block& block = barrier_block(doer, at, true);
     const bool parity = by_parity ? (warp.row<uint32_t>(instruction.r[1])[lane] & 1) != 0
                                   : BarrierWord::unpack(warp.row<uint64_t>(instruction.r[1])[lane]).parity;
     const auto finished = [&] { return look_at_barrier(doer, block, at).parity != parity; };
@@ -165,7 +155,10 @@ void qualify(const syntax::Instruction& in, Instruction& out, Order order) {
 // arrive).
 template <Operation O>
 void decode_change(Decoder& decoder, const syntax::Instruction& in, Instruction& out) {
-  qualify(in, out, O == kInit ? Order::weak : Order::release);  // others may use it only behind a barrier
+  // Others may use a barrier only behind another one's wait after .init, and before .inval.
+  constexpr bool plain = O == kInit || O == kInvalidate, bytes = O == kExpect || O == kComplete;
+  qualify(in, out, plain ? Order::weak : bytes ? Order::relaxed : Order::release);
+  out.memory.mbarrier_init = O == kInit;
   out.variant = static_cast<uint8_t>(O | (has_modifier(in, "arrive_drop") ? kLeaves : 0));
   constexpr bool returns = O == kArrive || O == kArriveExpect || O == kArriveNoComplete;
   constexpr bool needs_number = O != kArrive && O != kInvalidate;

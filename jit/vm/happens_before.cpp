@@ -6,6 +6,8 @@
 #include <stdexcept>
 #include <string>
 
+#include "jit/vm/each_lane.h"
+
 namespace attest::vm {
 namespace {
 
@@ -14,11 +16,6 @@ constexpr size_t kTries = 32;
 // Operations of a block whose slots others have taken, and which are still told exactly if somebody waits for
 // their ends again: the latest. Who waits for an older one learns of it alone, not of what its starter knew.
 constexpr size_t kRemembered = 1024;
-
-template <class F>
-void each_lane(uint32_t lanes, F f) {
-  for (uint32_t rest = lanes; rest; rest &= rest - 1) f(static_cast<uint32_t>(std::countr_zero(rest)));
-}
 
 }  // namespace
 
@@ -34,6 +31,7 @@ void HappensBefore::begin_block(uint32_t number, uint32_t threads) {
 
 void HappensBefore::end_block(uint32_t number) {
   for (const uint64_t operation : block_of(number).recycled) operations_.erase(operation);
+  for (const Slot& slot : block_of(number).slots) operations_.erase(slot.operation);
   blocks_.erase(number);
   cached_ = nullptr;
 }

@@ -15,7 +15,10 @@ namespace attest::vm {
 namespace {
 
 constexpr uint64_t kQuietRounds = 256;  // before states are looked at: long enough not to cost anything
-constexpr int kSteps = 4096;            // to find the instruction that looks at memory
+// Of a shuffled schedule, before it goes on in order. Its turns are short; kernels seldom touch no memory for
+// that long unless they spin.
+constexpr uint64_t kShuffledRounds = 4096;
+constexpr int kSteps = 4096;  // to find the instruction that looks at memory
 
 void mix(uint64_t& hash, uint64_t word) {
   hash = (hash ^ word) * 0x9E3779B97F4A7C15u;
@@ -25,6 +28,7 @@ void mix(uint64_t& hash, uint64_t word) {
 uint64_t state_of(const Cluster& cluster) {
   uint64_t hash = 1;
   for (const std::unique_ptr<Block>& block : cluster.blocks) {
+    mix(hash, block->random);
     for (const Barrier& barrier : block->barriers) mix(hash, barrier.arrived);
     for (const Warp& warp : block->warps) mix(hash, state_of(warp, kAllLanes));
   }
@@ -59,20 +63,42 @@ bool looks_at_memory(const Instruction& instruction) {
 
 }  // namespace
 
+bool Stillness::still(size_t thread, uint64_t epoch) {
+  const std::lock_guard lock(mutex_);
+  still_in_[thread] = epoch;
+  if (epoch != epoch_) return false;  // somebody changed something and ended meanwhile
+  return std::all_of(still_in_.begin(), still_in_.end(),
+                     [&](uint64_t other) { return other == epoch || other == kForever; });
+}
+
+Schedule LivelockWatch::order() const {
+  return schedule_ == Schedule::shuffled && quiet_ >= kShuffledRounds ? Schedule::lockstep : schedule_;
+}
+
+void LivelockWatch::disturb() {
+  quiet_ = 0;
+  all_.changed();
+}
+
 void LivelockWatch::round(const std::vector<std::unique_ptr<Cluster>>& resident) {
   uint64_t changes = 0;
   for (const std::unique_ptr<Cluster>& cluster : resident)
     for (const std::unique_ptr<Block>& block : cluster->blocks) changes += block->changes;
-  quiet_ = changes == changes_ ? quiet_ + 1 : 0;
+  if (changes != changes_) all_.changed();
+  const uint64_t epoch = all_.epoch();
+  quiet_ = changes == changes_ && epoch == epoch_ ? quiet_ + 1 : 0;
   changes_ = changes;
-  if (quiet_ < kQuietRounds) return;
+  epoch_ = epoch;
+  const uint64_t before = schedule_ == Schedule::shuffled ? kShuffledRounds : kQuietRounds;
+  if (quiet_ < before) return;
   // Brent's cycle search: one remembered state, renewed whenever the number of rounds has doubled.
-  const bool renews = quiet_ == kQuietRounds || quiet_ == 2 * mark_;
-  if (!renews && quiet_ - mark_ > mark_ / 4) return;
+  const uint64_t rounds = quiet_ - before + kQuietRounds;
+  const bool renews = rounds == kQuietRounds || rounds == 2 * mark_;
+  if (!renews && rounds - mark_ > mark_ / 4) return;
   uint64_t state = 0;
   for (const std::unique_ptr<Cluster>& cluster : resident) mix(state, state_of(*cluster));
-  if (!renews && state == state_) livelock(resident);
-  if (renews) mark_ = quiet_, state_ = state;
+  if (!renews && state == state_ && all_.still(thread_, epoch)) livelock(resident);
+  if (renews) mark_ = rounds, state_ = state;
 }
 
 }  // namespace attest::vm

@@ -28,7 +28,8 @@ namespace {
 constexpr uint64_t kMaxThreads = 1024;
 constexpr uint64_t kMaxSharedBytes = 227 * 1024;  // per block, CUDA programming guide, compute capability 9.0
 constexpr uint64_t kMaxCluster = 16;
-constexpr uint64_t kPatience = 64;       // passes before another cluster joins one that does not end
+constexpr uint64_t kPatience = 64;  // passes before another cluster joins one that does not end
+constexpr uint64_t kShuffledPatience = 4096;
 constexpr size_t kShuffledTogether = 3;  // clusters that a shuffled schedule interleaves
 
 std::string text(Dim3 dim) {
@@ -157,11 +158,12 @@ void start(Cluster& cluster, Launch& launch, uint64_t number) {
   }
 }
 
-// One host thread, `alone` or one of several: clusters one after another; several at once when shuffled, or
-// when one seems to wait for others.
-void work(Launch& launch, std::atomic<uint64_t>& next, uint64_t clusters, bool alone) {
+// One host thread of several: clusters one after another; several at once when shuffled, or when one seems to
+// wait for others.
+void work(Launch& launch, std::atomic<uint64_t>& next, uint64_t clusters, Stillness& all, size_t thread) {
   std::vector<std::unique_ptr<Cluster>> resident, spare;
-  const bool shuffled = launch.options->schedule == Schedule::shuffled;
+  const Schedule schedule = launch.options->schedule;
+  const size_t wanted = schedule == Schedule::shuffled ? kShuffledTogether : 1;
   const auto admit = [&] {
     const uint64_t number = next.fetch_add(1, std::memory_order_relaxed);
     if (number >= clusters) return false;
@@ -177,32 +179,34 @@ void work(Launch& launch, std::atomic<uint64_t>& next, uint64_t clusters, bool a
     return true;
   };
   uint64_t random = launch.options->seed ^ 0x5851F42D4C957F2Du;
-  uint64_t patience = kPatience;
+  const uint64_t step = schedule == Schedule::shuffled ? kShuffledPatience : kPatience;
+  uint64_t patience = step;
   uint64_t turns = 0;
-  LivelockWatch watch;
+  LivelockWatch watch(all, thread, schedule);
   for (;;) {
-    const size_t wanted = shuffled ? kShuffledTogether : 1;
     while (resident.size() < wanted && admit()) {
     }
-    if (resident.empty() || launch.cancelled.load(std::memory_order_relaxed)) return;
-    const size_t i =
-        shuffled ? next_random(random) % resident.size() : static_cast<size_t>(turns % resident.size());
+    if (resident.empty()) return all.ended(thread);
+    if (launch.cancelled.load(std::memory_order_relaxed)) return;
+    const Schedule order = watch.order();
+    const uint64_t turn = order == Schedule::shuffled ? next_random(random) : turns;
+    const auto i = static_cast<size_t>(turn % resident.size());
     ++turns;
     Cluster& cluster = *resident[i];
-    const bool living = advance(cluster);
+    const bool living = advance(cluster, order);
     if (!living) {
       for (const std::unique_ptr<Block>& block : cluster.blocks)
         for (Observer* observer : launch.observers) observer->block_end(block->index, block->linear);
       spare.push_back(std::move(resident[i]));
       resident.erase(resident.begin() + static_cast<std::ptrdiff_t>(i));
-      patience = kPatience;
+      patience = step;
       watch.disturb();
-    } else if (!shuffled && cluster.passes >= patience) {
-      patience += kPatience;
+    } else if (cluster.passes >= patience) {
+      patience += step;
       if (admit()) watch.disturb();
     }
     const bool complete = next.load(std::memory_order_relaxed) >= clusters;
-    if (living && alone && complete && !shuffled && i + 1 == resident.size()) watch.round(resident);
+    if (living && complete && turns % resident.size() == 0) watch.round(resident);
   }
 }
 
@@ -324,16 +328,17 @@ LaunchStatistics Machine::launch(const Program& program, std::string_view entry,
   const uint64_t clusters = options.grid.count() / options.cluster.count();
   std::atomic<uint64_t> next{0};
   const uint64_t threads = std::min<uint64_t>(static_cast<uint64_t>(options.host_threads), clusters);
+  Stillness all(std::max<uint64_t>(threads, 1));
   if (threads <= 1) {
-    work(launch, next, clusters, true);
+    work(launch, next, clusters, all, 0);
   } else {
     std::mutex mutex;
     std::exception_ptr first;
     std::vector<std::thread> pool;
-    for (uint64_t i = 0; i < threads; ++i) {
-      pool.emplace_back([&] {
+    for (size_t i = 0; i < threads; ++i) {
+      pool.emplace_back([&, i] {
         try {
-          work(launch, next, clusters, false);
+          work(launch, next, clusters, all, i);
         } catch (...) {  // handed to the caller below: the first one wins
           launch.cancelled = true;
           const std::lock_guard lock(mutex);
@@ -360,7 +365,7 @@ void Machine::launch_dependent(const LaunchRequest& primary, const LaunchRequest
   const auto as_far_as_possible = [&] {
     for (bool any = true; any;) {
       any = false;
-      for (Cluster& cluster : clusters) any = advance(cluster) || any;
+      for (Cluster& cluster : clusters) any = advance(cluster, options.schedule) || any;
     }
   };
   as_far_as_possible();

@@ -17,6 +17,10 @@ uint64_t offset_of(const Block& block, const std::byte* at) {
   return static_cast<uint64_t>(at - block.shared.get());
 }
 
+bool holds(const Block& block, const std::byte* at) {
+  return at >= block.shared.get() && at < block.shared.get() + block.shared_bytes;
+}
+
 LivingBarrier* find_living(Block& block, const std::byte* at) {
   if (!block.mbarriers) return nullptr;
   const auto found = block.mbarriers->living.find(offset_of(block, at));
@@ -43,13 +47,21 @@ void tell_phase(const Doer& doer, const Block& block, const std::byte* at) {
 }  // namespace
 
 Block& block_of(const Warp& warp, const std::byte* at) {
-  const auto holds = [&](const Block& block) {
-    return at >= block.shared.get() && at < block.shared.get() + block.shared_bytes;
-  };
-  if (!holds(*warp.block))
+  if (!holds(*warp.block, at))
     for (Block* block : *warp.block->cluster)
-      if (holds(*block)) return *block;
+      if (holds(*block, at)) return *block;
   return *warp.block;
+}
+
+Block& barrier_block(const Doer& doer, const std::byte* at, bool local) {
+  const auto refuse = [&](const char* what) {
+    trap(doer.warp, doer.instruction, Rule::wrong_space, 1u << doer.lane, what);
+  };
+  Block& block = block_of(doer.warp, at);
+  if (!holds(block, at)) refuse("an mbarrier that is not in shared memory");
+  if (&block != doer.warp.block && local)
+    refuse("an mbarrier of another block, where only the own block's is possible");
+  return block;
 }
 
 void make_barrier(const Doer& doer, Block& block, std::byte* at, uint32_t arrivals) {
@@ -90,6 +102,9 @@ BarrierWord change_barrier(const Doer& doer, Block& block, std::byte* at, const 
     fail(doer, std::to_string(change.arrivals) + " arrivals on an mbarrier that awaits " +
                    std::to_string(word.pending) + " more in this phase");
   word.pending -= change.arrivals;
+  if (change.leaves && change.arrivals > word.expected)
+    fail(doer, std::to_string(change.arrivals) + " arrivals leave an mbarrier whose phases expect " +
+                   std::to_string(word.expected));
   if (change.leaves) word.expected -= change.arrivals;
   if (word.pending == 0 && word.bytes < 0)
     fail(doer, std::to_string(-word.bytes) + " more bytes came to the mbarrier at shared offset " +

@@ -72,8 +72,11 @@ struct Doer {
   uint32_t lane;
 };
 
-// The block of the warp's cluster in whose shared memory `at` lies.
+// The block of the warp's cluster in whose shared memory `at` lies; the warp's own if it lies in none.
 Block& block_of(const Warp& warp, const std::byte* at);
+// The block of the barrier at `at`. Traps if that is not in shared memory, or with `local` in another
+// block's.
+Block& barrier_block(const Doer& doer, const std::byte* at, bool local);
 
 // What one operation does to the current phase. Bytes first, then arrivals.
 struct BarrierChange {

@@ -58,6 +58,7 @@ struct FenceEvent {
   const Site& site;
   Order order;
   Scope scope;
+  bool mbarrier_init = false;  // orders mbarrier.init alone
 };
 
 // Lanes of one warp met: bar.warp.sync, shfl.sync, vote.sync, ...

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "jit/vm/arithmetic_mode.h"
+#include "jit/vm/each_lane.h"
 #include "jit/vm/forms.h"
 #include "jit/vm/payload_table.h"
 #include "jit/vm/warp.h"
@@ -117,17 +118,12 @@ void explained(Warp& warp, const Instruction& instruction, F f) {
   }
 }
 
-template <class F>
-void each_lane(const Warp& warp, F f) {
-  for (uint32_t rest = warp.mask; rest; rest &= rest - 1) f(static_cast<uint32_t>(std::countr_zero(rest)));
-}
-
 // r[0] = Op(r[1], .., r[N]); of pairs, in both halves.
 template <class T, size_t N, Operation<T> Op>
 void operate(Warp& warp, const Instruction& instruction) {
   using Row = std::conditional_t<sizeof(Bits<T>) == 8, uint64_t, uint32_t>;
   explained(warp, instruction, [&](PayloadTable& table) {
-    each_lane(warp, [&](uint32_t lane) {
+    each_lane(warp.mask, [&](uint32_t lane) {
       std::array<Bits<T>, N> x;
       for (size_t i = 0; i < N; ++i) x[i] = static_cast<Bits<T>>(warp.row<Row>(instruction.r[1 + i])[lane]);
       warp.row<Row>(instruction.r[0])[lane] = Op(table, x.data());
@@ -137,7 +133,7 @@ void operate(Warp& warp, const Instruction& instruction) {
 template <class T, size_t N, Operation<T> Op>
 void operate_on_pairs(Warp& warp, const Instruction& instruction) {
   explained(warp, instruction, [&](PayloadTable& table) {
-    each_lane(warp, [&](uint32_t lane) {
+    each_lane(warp.mask, [&](uint32_t lane) {
       uint32_t result = 0;
       for (uint32_t shift = 0; shift < 32; shift += 16) {
         std::array<uint16_t, N> x;
@@ -155,7 +151,7 @@ void convert(Warp& warp, const Instruction& instruction) {
   using To = std::conditional_t<sizeof(Bits<D>) == 8, uint64_t, uint32_t>;
   using From = std::conditional_t<sizeof(Bits<S>) == 8, uint64_t, uint32_t>;
   explained(warp, instruction, [&](PayloadTable& table) {
-    each_lane(warp, [&](uint32_t lane) {
+    each_lane(warp.mask, [&](uint32_t lane) {
       const auto from = static_cast<Bits<S>>(warp.row<From>(instruction.r[1])[lane]);
       warp.row<To>(instruction.r[0])[lane] = D::narrowed(table, S::widened(table, from));
     });
@@ -165,7 +161,7 @@ void convert(Warp& warp, const Instruction& instruction) {
 template <class D>
 void convert_pair(Warp& warp, const Instruction& instruction) {
   explained(warp, instruction, [&](PayloadTable& table) {
-    each_lane(warp, [&](uint32_t lane) {
+    each_lane(warp.mask, [&](uint32_t lane) {
       const uint32_t upper = D::narrowed(table, warp.row<uint32_t>(instruction.r[1])[lane]);
       const uint32_t lower = D::narrowed(table, warp.row<uint32_t>(instruction.r[2])[lane]);
       warp.row<uint32_t>(instruction.r[0])[lane] = upper << 16 | lower;
@@ -178,7 +174,7 @@ template <class S>
 void to_integer(Warp& warp, const Instruction& instruction) {
   using From = std::conditional_t<sizeof(Bits<S>) == 8, uint64_t, uint32_t>;
   explained(warp, instruction, [&](PayloadTable& table) {
-    each_lane(warp, [&](uint32_t lane) {
+    each_lane(warp.mask, [&](uint32_t lane) {
       if (PayloadTable::is_name(
               S::widened(table, static_cast<Bits<S>>(warp.row<From>(instruction.r[1])[lane]))))
         throw CannotCheck("a computed value has no integer part");
@@ -195,7 +191,7 @@ void compare(Warp& warp, const Instruction& instruction) {
   using Row = std::conditional_t<sizeof(Bits<T>) == 8, uint64_t, uint32_t>;
   explained(warp, instruction, [&](PayloadTable& table) {
     uint32_t bits = 0;
-    each_lane(warp, [&](uint32_t lane) {
+    each_lane(warp.mask, [&](uint32_t lane) {
       const auto shadow = [&](size_t i) {
         return T::get(table, static_cast<Bits<T>>(warp.row<Row>(instruction.r[i])[lane])).shadow;
       };

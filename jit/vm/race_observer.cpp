@@ -10,30 +10,18 @@
 #include <tuple>
 #include <unordered_map>
 
+#include "jit/vm/each_lane.h"
 #include "jit/vm/machine.h"
-#include "jit/vm/memory.h"
 #include "jit/vm/releases.h"
 #include "jit/vm/shadow.h"
+#include "jit/vm/watched_memory.h"
 
 namespace attest::vm {
 namespace {
 
 using View = HappensBefore::View;
 
-// A buffer, or a block's shared memory.
-struct Region {
-  Space space = Space::global;
-  uint64_t number = 0;    // of the buffer or the block
-  uint64_t base = 0;      // address of its first byte
-  bool constant = false;  // kernels may only read it
-  Shadow shadow;
-  Releases releases;
-};
-
-struct Location {
-  Region* region;
-  uint64_t offset;
-};
+using Location = WatchedMemory::Place;
 
 Race::Kind kind_of(const Stamp& earlier, const Stamp& later) {
   if (earlier.atomic || later.atomic) return Race::Kind::atomic_plain;
@@ -72,19 +60,17 @@ struct RaceObserver::State {
     uint64_t number = 0;
     Knowledge arrived;
   };
-  using RegionsByNumber = std::unordered_map<uint64_t, Region>;
 
   mutable std::mutex mutex;
   bool concurrent = false;  // hooks come from several threads
-  const Memory* memory = nullptr;
-  Dim3 grid, threads, cluster;
+  WatchedMemory memory;
+  Dim3 threads;
   HappensBefore order;
   Fences fences;
-  RegionsByNumber buffers, shared;
-  Region* last_buffer = nullptr;
-  Region* last_shared = nullptr;
   uint64_t viewer = 0;  // the operation whose view was used last; 0 = none
   View last_view;
+  static constexpr uint64_t kFirstMade = uint64_t{1} << 63;  // numbers that no launch gives to an operation
+  uint64_t made = 0;                                         // mbarriers of this launch
   std::unordered_map<uint64_t, std::array<ClusterPhase, 2>> clusters;
   std::vector<Line> lines;  // by pc
   std::vector<Race> races;
@@ -95,24 +81,15 @@ struct RaceObserver::State {
   }
 
   void start(const LaunchEvent& event) {
-    memory = &event.memory;
-    grid = event.options.grid;
+    memory.begin_launch(event);
     threads = event.options.block;
-    cluster = event.options.cluster;
     concurrent = event.options.host_threads > 1;
     order = {};
     fences = {};
-    viewer = 0;
+    viewer = made = 0;
     clusters.clear();
     lines.clear();
     known.clear();
-    forget_memory();
-  }
-
-  void forget_memory() {
-    buffers.clear();
-    shared.clear();
-    last_buffer = last_shared = nullptr;
   }
 
   void note(const Site& site) {
@@ -120,57 +97,12 @@ struct RaceObserver::State {
     lines[site.pc] = {site.line, site.text};
   }
 
-  // --- where ---
-
-  Region& region(RegionsByNumber& regions, Region*& last, Space space, uint64_t number) {
-    if (last && last->number == number) return *last;
-    const auto [found, fresh] = regions.try_emplace(number);
-    last = &found->second;
-    if (!fresh) return *last;
-    last->space = space;
-    last->number = number;
-    if (space == Space::shared) return *last;
-    if (const Buffer* buffer = memory->find(number << Memory::kBufferShift)) {
-      last->base = buffer->address;
-      last->constant = buffer->access == Access::read;
-    }
-    return *last;
-  }
-
-  // Shared memory of another block of the cluster is named (rank + 1) << 24 | offset.
-  Location place(const Site& site, Space space, uint64_t address) {
-    if (space != Space::shared) {
-      Region& buffer = region(buffers, last_buffer, Space::global, address >> Memory::kBufferShift);
-      return {&buffer, address - buffer.base};
-    }
-    const uint64_t tag = address >> kSharedRankShift;
-    uint64_t number = site.block_number;
-    if (tag != 0) {
-      const auto rank = static_cast<uint32_t>(tag - 1);
-      const Dim3& at = site.block;
-      const uint64_t x = at.x / cluster.x * cluster.x + rank % cluster.x;
-      const uint64_t y = at.y / cluster.y * cluster.y + rank / cluster.x % cluster.y;
-      const uint64_t z = at.z / cluster.z * cluster.z + rank / cluster.x / cluster.y;
-      number = x + grid.x * (y + grid.y * z);
-    }
-    return {&region(shared, last_shared, Space::shared, number), address - (tag << kSharedRankShift)};
-  }
-
   // --- findings ---
-
-  std::string place_text(const Location& place) const {
-    const Region& region = *place.region;
-    if (region.space == Space::shared) {
-      return "shared memory offset " + std::to_string(place.offset) + " of block " +
-             std::to_string(region.number);
-    }
-    const Buffer* buffer = memory->find(region.number << Memory::kBufferShift);
-    return "buffer '" + (buffer ? buffer->name : "?") + "' offset " + std::to_string(place.offset);
-  }
 
   RaceSide side(const Stamp& stamp) const {
     const Line& line = lines[stamp.pc];
-    return {line.line, std::string(line.text), stamp.block, stamp.warp, stamp.lanes, stamp.operation()};
+    const bool asynchronous = stamp.operation() && !stamp.synchronous;
+    return {line.line, std::string(line.text), stamp.block, stamp.warp, stamp.lanes, asynchronous};
   }
 
   void report(Race::Kind kind, const Stamp& earlier, const Stamp& later, const Location& place) {
@@ -180,7 +112,7 @@ struct RaceObserver::State {
       ++races[found->second].occurrences;
       return;
     }
-    races.push_back({kind, place.region->space, place_text(place), side(earlier), side(later), 1});
+    races.push_back({kind, place.region->space, memory.text(place), side(earlier), side(later), 1});
   }
 
   // --- touches ---
@@ -210,7 +142,7 @@ struct RaceObserver::State {
   }
 
   void touch(const Location& place, uint64_t bytes, const Stamp& stamp, View& view, bool non_coherent) {
-    Region& region = *place.region;
+    WatchedRegion& region = *place.region;
     if (region.constant) return;
     region.shadow.visit(place.offset, bytes, [&](Cell& cell, uint64_t offset) {
       touch(cell, stamp, view, {&region, offset});
@@ -222,7 +154,7 @@ struct RaceObserver::State {
 
   // All lanes read one place: at once, unless there is something to report. False: nothing was done.
   bool read_together(const Location& place, uint64_t bytes, const Stamp& stamp, View& view) {
-    Region& region = *place.region;
+    WatchedRegion& region = *place.region;
     if (region.constant) return true;
     bool quiet = true;
     region.shadow.visit(place.offset, bytes, [&](const Cell& cell, uint64_t) {
@@ -241,15 +173,37 @@ struct RaceObserver::State {
     View view = order.view(stamp.block, site.warp);
     if (event.touch == Touch::load && !non_coherent && one_address(event)) {
       const uint64_t address = event.addresses[static_cast<size_t>(std::countr_zero(site.lanes))];
-      if (read_together(place(site, event.space, address), event.bytes, stamp, view)) return;
+      if (read_together(memory.place(site, event.space, address), event.bytes, stamp, view)) return;
     }
     for (uint32_t rest = site.lanes; rest; rest &= rest - 1) {
       stamp.lanes = rest & (0u - rest);
       const Location at =
-          place(site, event.space, event.addresses[static_cast<size_t>(std::countr_zero(rest))]);
+          memory.place(site, event.space, event.addresses[static_cast<size_t>(std::countr_zero(rest))]);
       if (event.touch == Touch::store) at.region->releases.forget(at.offset, event.bytes);
       touch(at, event.bytes, stamp, view, non_coherent);
     }
+  }
+
+  // Each mbarrier.init is an operation that its lane has waited for at once: fence.mbarrier_init tells others
+  // of such operations alone.
+  void make_mbarriers(const AccessEvent& event) {
+    Where where = where_of(event.site);
+    each_lane(event.site.lanes, [&](uint32_t lane) {
+      where.lanes = 1u << lane;
+      const uint64_t number = kFirstMade + made++;
+      order.begin_operation(number, where);
+      Stamp stamp = order.stamp_of_operation(number, true);
+      set_touch(stamp, event.touch);
+      stamp.synchronous = true;
+      const Location at = memory.place(event.site, event.space, event.addresses[lane]);
+      at.region->releases.forget(at.offset, event.bytes);
+      View view = order.view_of_operation(number);
+      touch(at, event.bytes, stamp, view, false);
+      Knowledge end;
+      end.known.add(stamp.block, stamp.unit, stamp.clock, kAllLanes);
+      order.learn(where.block, where.warp, where.lanes, end);
+      fences.made(where, end);
+    });
   }
 
   // Relaxed and volatile accesses and atomics do not race with each other, and may hand knowledge on.
@@ -266,7 +220,7 @@ struct RaceObserver::State {
     for (uint32_t rest = event.site.lanes; rest;) {
       where.lanes = together ? rest : rest & (0u - rest);
       const Location at =
-          place(event.site, event.space, event.addresses[static_cast<size_t>(std::countr_zero(rest))]);
+          memory.place(event.site, event.space, event.addresses[static_cast<size_t>(std::countr_zero(rest))]);
       rest &= ~where.lanes;
       Releases& releases = at.region->releases;
       if (event.touch != Touch::store && !releases.empty())
@@ -285,6 +239,7 @@ struct RaceObserver::State {
 
   void access(const AccessEvent& event) {
     note(event.site);
+    if (event.qualifiers.mbarrier_init) return make_mbarriers(event);
     Stamp stamp = order.now(where_of(event.site));
     set_touch(stamp, event.touch);
     if (event.touch == Touch::atomic || event.qualifiers.order != Order::weak) {
@@ -306,7 +261,7 @@ struct RaceObserver::State {
     const Site& site = event.site;
     const auto block = static_cast<uint32_t>(site.block_number);
     if (!event.barrier) return order.learn(block, site.warp, site.lanes, end);
-    const Location at = place(site, Space::shared, event.address);
+    const Location at = memory.place(site, Space::shared, event.address);
     Share& share = at.region->releases.at(at.offset).current();
     share.give_device(end);
     share.give_block(static_cast<uint32_t>(at.region->number), end);
@@ -343,7 +298,7 @@ void RaceObserver::launch_begin(const LaunchEvent& event) {
 
 void RaceObserver::launch_end(const LaunchEvent&) {
   const auto lock = state_->lock();
-  state_->forget_memory();
+  state_->memory.end_launch();
 }
 
 void RaceObserver::block_begin(Dim3, uint64_t number) {
@@ -357,8 +312,7 @@ void RaceObserver::block_end(Dim3, uint64_t number) {
   state_->viewer = 0;
   state_->order.end_block(static_cast<uint32_t>(number));
   state_->fences.end_block(static_cast<uint32_t>(number), (threads + kLanes - 1) / kLanes);
-  state_->shared.erase(number);
-  state_->last_shared = nullptr;
+  state_->memory.end_block(number);
 }
 
 void RaceObserver::access(const AccessEvent& event) {
@@ -380,7 +334,8 @@ void RaceObserver::barrier_release(Dim3, uint64_t number, uint32_t barrier) {
 
 void RaceObserver::fence(const FenceEvent& event) {
   const auto lock = state_->lock();
-  state_->fences.fence(state_->order, where_of(event.site), event.scope);
+  if (event.mbarrier_init) return state_->fences.fence_made(where_of(event.site));
+  state_->fences.fence(state_->order, where_of(event.site), event.order, event.scope);
 }
 
 void RaceObserver::warp_sync(const WarpSyncEvent& event) {
@@ -404,7 +359,7 @@ void RaceObserver::async_access(const AsyncAccessEvent& event) {
   set_touch(stamp, event.touch);
   stamp.atomic = event.touch == Touch::atomic;
   stamp.async_proxy = event.async_proxy;
-  const Location at = state_->place(event.site, event.space, event.address);
+  const Location at = state_->memory.place(event.site, event.space, event.address);
   if (event.touch == Touch::store) at.region->releases.forget(at.offset, event.bytes);
   state_->touch(at, event.bytes, stamp, state_->view_of_operation(event.actor), false);
 }
@@ -416,7 +371,7 @@ void RaceObserver::async_end(const AsyncEndEvent& event) {
 
 void RaceObserver::mbarrier_phase(const Site& site, uint64_t address) {
   const auto lock = state_->lock();
-  const Location at = state_->place(site, Space::shared, address);
+  const Location at = state_->memory.place(site, Space::shared, address);
   at.region->releases.at(at.offset).end_phase();
 }
 
@@ -427,10 +382,10 @@ void RaceObserver::proxy_fence(const Site& site) {
 }
 
 void RaceObserver::cluster_arrive(const ClusterBarrierEvent& event) {
-  if (!event.orders) return;
   const auto lock = state_->lock();
   const Where where = where_of(event.site);
-  state_->arrived(event).join(state_->order.publish(where.block, where.warp, where.lanes));
+  state_->arrived(event).join(event.orders ? state_->order.publish(where.block, where.warp, where.lanes)
+                                           : state_->fences.fenced(where));
 }
 
 void RaceObserver::cluster_wait(const ClusterBarrierEvent& event) {

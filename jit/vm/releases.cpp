@@ -2,17 +2,10 @@
 #include "jit/vm/releases.h"
 
 #include <algorithm>
-#include <bit>
+
+#include "jit/vm/each_lane.h"
 
 namespace attest::vm {
-namespace {
-
-template <class F>
-void each_lane(uint32_t lanes, F f) {
-  for (uint32_t rest = lanes; rest; rest &= rest - 1) f(static_cast<uint32_t>(std::countr_zero(rest)));
-}
-
-}  // namespace
 
 bool is_release(Order order) {
   return order == Order::release || order == Order::acq_rel || order == Order::seq_cst;
@@ -61,10 +54,11 @@ void Releases::forget(uint64_t offset, uint64_t bytes) {
   }
 }
 
-void Fences::fence(HappensBefore& order, const Where& where, Scope scope) {
+void Fences::fence(HappensBefore& order, const Where& where, Order how, Scope scope) {
   const bool block_scope = scope == Scope::cta;
   Warp& warp = warp_of(where);
   for (Pending& pending : warp.pending) {
+    if (!is_acquire(how)) break;
     const uint32_t lanes = pending.lanes & where.lanes;
     if (pending.block) order.learn(where.block, where.warp, lanes, *pending.block);
     if (block_scope) continue;  // a wider fence may follow
@@ -72,6 +66,7 @@ void Fences::fence(HappensBefore& order, const Where& where, Scope scope) {
     pending.lanes &= ~where.lanes;
   }
   std::erase_if(warp.pending, [](const Pending& pending) { return pending.lanes == 0; });
+  if (!is_release(how)) return;
   each_lane(where.lanes, [&](uint32_t lane) {
     Fenced& fenced = warp.fenced[lane];
     fenced.block = order.publish(where.block, where.warp, 1u << lane);
@@ -79,6 +74,30 @@ void Fences::fence(HappensBefore& order, const Where& where, Scope scope) {
     fenced.device = fenced.block;
     fenced.has_device = true;
   });
+}
+
+void Fences::made(const Where& where, const Knowledge& mbarrier) {
+  each_lane(where.lanes, [&](uint32_t lane) { warp_of(where).fenced[lane].made.join(mbarrier); });
+}
+
+void Fences::fence_made(const Where& where) {
+  each_lane(where.lanes, [&](uint32_t lane) {
+    Fenced& fenced = warp_of(where).fenced[lane];
+    fenced.block.join(fenced.made);
+    fenced.device.join(fenced.made);
+    fenced.has_device = true;
+  });
+}
+
+Knowledge Fences::fenced(const Where& where) const {
+  Knowledge all;
+  const auto warp = warps_.find(key(where));
+  if (warp == warps_.end()) return all;
+  each_lane(where.lanes, [&](uint32_t lane) {
+    const auto fenced = warp->second.fenced.find(lane);
+    if (fenced != warp->second.fenced.end()) all.join(fenced->second.device);
+  });
+  return all;
 }
 
 void Fences::read(HappensBefore& order, const Where& where, const MemoryQualifiers& how,
@@ -112,7 +131,7 @@ void Fences::write(HappensBefore& order, const Where& where, const MemoryQualifi
     const Knowledge knowledge = order.publish(where.block, where.warp, where.lanes);
     return give(knowledge, block_scope ? nullptr : &knowledge);
   }
-  const auto warp = warps_.find(uint64_t{where.block} << 5 | where.warp);
+  const auto warp = warps_.find(key(where));
   if (warp == warps_.end()) return;
   each_lane(where.lanes, [&](uint32_t lane) {
     const auto fenced = warp->second.fenced.find(lane);
@@ -122,7 +141,7 @@ void Fences::write(HappensBefore& order, const Where& where, const MemoryQualifi
 }
 
 void Fences::end_block(uint32_t block, uint32_t warps) {
-  for (uint32_t warp = 0; warp < warps; ++warp) warps_.erase(uint64_t{block} << 5 | warp);
+  for (uint32_t warp = 0; warp < warps; ++warp) warps_.erase(key({block, warp, 0, 0}));
 }
 
 }  // namespace attest::vm

@@ -60,7 +60,12 @@ bool is_acquire(Order order);
 // and what it read becomes known when it fences.
 class Fences {
  public:
-  void fence(HappensBefore& order, const Where& where, Scope scope);
+  void fence(HappensBefore& order, const Where& where, Order how, Scope scope);
+  // fence.mbarrier_init hands on nothing but what the lanes have made: mbarriers.
+  void made(const Where& where, const Knowledge& mbarrier);
+  void fence_made(const Where& where);
+  // What the lanes hand on beyond their blocks by a relaxed arrival.
+  Knowledge fenced(const Where& where) const;
   // Lanes that read a place of a region: acquires learn at once.
   void read(HappensBefore& order, const Where& where, const MemoryQualifiers& how, const Releases& region,
             const Released& from);
@@ -82,12 +87,14 @@ class Fences {
   struct Fenced {  // by a lane
     Knowledge device, block;
     bool has_device = false;
+    Knowledge made;  // its mbarriers, fenced or not
   };
   struct Warp {
     std::vector<Pending> pending;
     std::map<uint32_t, Fenced> fenced;
   };
-  Warp& warp_of(const Where& where) { return warps_[uint64_t{where.block} << 5 | where.warp]; }
+  static uint64_t key(const Where& where) { return uint64_t{where.block} << 5 | where.warp; }
+  Warp& warp_of(const Where& where) { return warps_[key(where)]; }
   std::unordered_map<uint64_t, Warp> warps_;
 };
 

@@ -90,16 +90,16 @@ void complete(Warp& warp, uint32_t set, uint32_t members) {
   warp.at_collective &= ~set;
 }
 
-// Lanes that wait with the same operation and member mask as `lane`.
+// Lanes that wait with the same operation and member mask as `lane`; for an .aligned one, at its very place.
 uint32_t companions(const Warp& warp, uint32_t lane) {
   const Code& code = *warp.launch->code;
   const Instruction& own = code.instructions[warp.lane_pc[lane]];
   uint32_t set = 0;
   for (uint32_t rest = warp.at_collective; rest; rest &= rest - 1) {
     const auto other = static_cast<uint32_t>(std::countr_zero(rest));
-    if (warp.lane_wait[other] == warp.lane_wait[lane] &&
-        same_operation(own, code.instructions[warp.lane_pc[other]]))
-      set |= 1u << other;
+    const Instruction& elsewhere = code.instructions[warp.lane_pc[other]];
+    const bool together = own.run == meet_warp ? &elsewhere == &own : same_operation(own, elsewhere);
+    if (together && warp.lane_wait[other] == warp.lane_wait[lane]) set |= 1u << other;
   }
   return set;
 }
@@ -110,6 +110,21 @@ bool try_complete(Warp& warp, uint32_t lane) {
   if ((members & warp.living) & ~arrived) return false;
   complete(warp, arrived, members);
   return true;
+}
+
+// Every living lane waits for others of its warp, and those at an .aligned instruction wait in vain.
+void require_together(Warp& warp) {
+  const Code& code = *warp.launch->code;
+  for (uint32_t rest = warp.at_collective; rest; rest &= rest - 1) {
+    const auto lane = static_cast<uint32_t>(std::countr_zero(rest));
+    const Instruction& own = code.instructions[warp.lane_pc[lane]];
+    if (own.run != meet_warp) continue;
+    const uint32_t together = companions(warp, lane), others = warp.living & ~together;
+    const uint32_t pc = warp.lane_pc[std::countr_zero(others)];
+    trap(warp, own, Rule::divergent_barrier, together,
+         "an .aligned instruction is for the whole warp, but lanes " + lane_list(others) + " wait at line " +
+             std::to_string(code.instructions[pc].line) + " `" + code.texts[pc] + "`");
+  }
 }
 
 }  // namespace
@@ -170,6 +185,7 @@ bool retry_rendezvous(Warp& warp) {
     const auto lane = static_cast<uint32_t>(std::countr_zero(rest));
     if (warp.at_collective >> lane & 1) any = try_complete(warp, lane) || any;
   }
+  if (!any && warp.at_collective == warp.living) require_together(warp);
   return any;
 }
 

@@ -13,11 +13,12 @@ struct Warp;
 // and member mask are the same.
 void meet_members(Warp& warp, const Instruction& instruction);
 
-// For .aligned instructions: all living lanes of the warp at this very instruction. Lanes that wait elsewhere
-// are a trap.
+// For .aligned instructions: all living lanes of the warp at this very instruction. Lanes that wait for each
+// other elsewhere are a trap.
 void meet_warp(Warp& warp, const Instruction& instruction);
 
-// Lets lanes go that wait only for lanes which have exited meanwhile. True if any did.
+// Nobody of the warp can run: lets lanes go that wait only for lanes which have exited meanwhile. True if any
+// did. Traps if all wait, and some of them at an .aligned instruction.
 bool retry_rendezvous(Warp& warp);
 
 }  // namespace attest::vm

@@ -200,9 +200,8 @@ bool waits_for_primary(const Cluster& cluster) {
 }
 
 // A turn for every warp of the block, in order.
-bool pass_in_order(Block& block) {
+bool pass_in_order(Block& block, bool serial) {
   bool any = false;
-  const bool serial = block.launch->options->schedule == Schedule::serial;
   const uint64_t budget = block.launch->options->instruction_budget;
   const uint64_t slice = std::min(kSlice, budget / kLanes + 1);
   for (Warp& warp : block.warps) {
@@ -264,15 +263,14 @@ void step(Warp& warp) {
     turn_lockstep(warp, 1);
 }
 
-bool advance(Cluster& cluster) {
+bool advance(Cluster& cluster, Schedule order) {
   bool any = false, living = false;
+  const bool serial = order == Schedule::serial;
   const size_t count = cluster.blocks.size();
   for (size_t i = 0; i < count; ++i) {
     // Serial goes backwards through a cluster: what only works because block 0 comes first is seen in it.
-    const bool backwards = cluster.blocks[0]->launch->options->schedule == Schedule::serial;
-    const std::unique_ptr<Block>& block = cluster.blocks[backwards ? count - 1 - i : i];
-    const bool shuffled = block->launch->options->schedule == Schedule::shuffled;
-    any = (shuffled ? pass_shuffled(*block) : pass_in_order(*block)) || any;
+    const std::unique_ptr<Block>& block = cluster.blocks[serial ? count - 1 - i : i];
+    any = (order == Schedule::shuffled ? pass_shuffled(*block) : pass_in_order(*block, serial)) || any;
     any = release_waiting(*block) || any;
     living = living || alive(*block);
   }

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "jit/vm/machine.h"
 #include "jit/vm/warp.h"
 
 namespace attest::vm {
@@ -17,16 +18,17 @@ struct Cluster {
   uint64_t passes = 0;
 };
 
-// Gives every warp of the cluster a turn (shuffled: a few random turns). False when all lanes have
+// Gives every warp of the cluster a turn in this order (shuffled: a few random turns), which is that of the
+// launch or, for a while, another one. False when all lanes have
 // exited, or when nobody can go on before the primary grid has ended (griddepcontrol.wait).
 // Throws Trap: what the kernel does wrong, a deadlock, a spent budget.
-bool advance(Cluster& cluster);
+bool advance(Cluster& cluster, Schedule order);
 
 // Everybody who waits, block by block where there are several; empty if nobody does.
 std::string who_waits(const Cluster& cluster);
 
-// For reports: where the warp goes on, and one instruction of it. The warp must be runnable, the schedule
-// lockstep or serial.
+// For reports: where the warp goes on, and one instruction of it, in serial order or else lockstep. The warp
+// must be runnable.
 uint32_t next_pc(const Warp& warp);
 void step(Warp& warp);
 
