@@ -71,7 +71,8 @@ void change(Warp& warp, const Instruction& instruction) {
                "an asynchronous operation is under way that will complete on this mbarrier");
         return end_barrier(doer, block, at);
       case kArriveNoComplete:
-        if (value >= look_at_barrier(doer, block, at).pending)
+        if (const BarrierWord word = look_at_barrier(doer, block, at);
+            value == word.pending && word.bytes == 0)
           trap(warp, instruction, Rule::asynchronous, 1u << lane, "a .noComplete arrival ends the phase");
         [[fallthrough]];
       case kArrive:
