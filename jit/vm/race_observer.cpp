@@ -58,7 +58,8 @@ struct RaceObserver::State {
   };
   struct ClusterPhase {
     uint64_t number = 0;
-    Knowledge arrived;
+    Knowledge arrived;                       // for all who wait
+    std::map<uint32_t, Knowledge> of_block;  // for those who wait in the block
   };
 
   mutable std::mutex mutex;
@@ -121,7 +122,8 @@ struct RaceObserver::State {
     if (!(earlier.writes || stamp.writes) || both_atomic(earlier, stamp)) return;
     if (!view.after(earlier, stamp.lanes)) {
       report(kind_of(earlier, stamp), earlier, stamp, place);
-    } else if (stamp.async_proxy && earlier.writes && !earlier.async_proxy && !view.fenced(earlier)) {
+    } else if (stamp.async_proxy && earlier.writes && !earlier.async_proxy &&
+               !view.fenced(earlier, place.region->space)) {
       report(Race::Kind::missing_proxy_fence, earlier, stamp, place);
     }
   }
@@ -267,11 +269,11 @@ struct RaceObserver::State {
     share.give_block(static_cast<uint32_t>(at.region->number), end);
   }
 
-  // The knowledge of those who arrived at this phase of a cluster's barrier; two phases overlap at most.
-  Knowledge& arrived(const ClusterBarrierEvent& event) {
+  // Two phases of a cluster's barrier overlap at most.
+  ClusterPhase& phase_of(const ClusterBarrierEvent& event) {
     ClusterPhase& phase = clusters[event.cluster][event.phase % 2];
-    if (phase.number != event.phase) phase = {event.phase, {}};
-    return phase.arrived;
+    if (phase.number != event.phase) phase = {event.phase, {}, {}};
+    return phase;
   }
 };
 
@@ -375,23 +377,29 @@ void RaceObserver::mbarrier_phase(const Site& site, uint64_t address) {
   at.region->releases.at(at.offset).end_phase();
 }
 
-void RaceObserver::proxy_fence(const Site& site) {
+void RaceObserver::proxy_fence(const Site& site, Space space) {
   const auto lock = state_->lock();
   const Where where = where_of(site);
-  state_->order.proxy_fence(where.block, where.warp, where.lanes);
+  state_->order.proxy_fence(where.block, where.warp, where.lanes, space);
 }
 
 void RaceObserver::cluster_arrive(const ClusterBarrierEvent& event) {
   const auto lock = state_->lock();
   const Where where = where_of(event.site);
-  state_->arrived(event).join(event.orders ? state_->order.publish(where.block, where.warp, where.lanes)
-                                           : state_->fences.fenced(where));
+  State::ClusterPhase& phase = state_->phase_of(event);
+  if (event.orders) return phase.arrived.join(state_->order.publish(where.block, where.warp, where.lanes));
+  const Fences::Given given = state_->fences.fenced(where);
+  phase.arrived.join(given.cluster);
+  phase.of_block[where.block].join(given.block);
 }
 
 void RaceObserver::cluster_wait(const ClusterBarrierEvent& event) {
   const auto lock = state_->lock();
   const Where where = where_of(event.site);
-  state_->order.learn(where.block, where.warp, where.lanes, state_->arrived(event));
+  const State::ClusterPhase& phase = state_->phase_of(event);
+  state_->order.learn(where.block, where.warp, where.lanes, phase.arrived);
+  const auto own = phase.of_block.find(where.block);
+  if (own != phase.of_block.end()) state_->order.learn(where.block, where.warp, where.lanes, own->second);
 }
 
 }  // namespace attest::vm

@@ -93,6 +93,12 @@ barrier.cluster.wait.acquire.aligned;
 >ld.shared::cluster.u32 %r3, [%r2];
 barrier.cluster.arrive;
 barrier.cluster.wait;)"},
+    {"R4", "a relaxed cluster arrival without even a fence of the block", Rule::race, 2, 64, true, R"(
+>st.shared.u32 [%m], %t;
++ fence.acq_rel.cta;
+barrier.cluster.arrive.relaxed;
+barrier.cluster.wait;
+>ld.shared.u32 %r3, [%n];)"},
     {"R4", "a store between the fence and a relaxed cluster arrival", Rule::race, 2, 64, true, R"(
 xor.b32 %r1, %b, 1;
 mapa.shared::cluster.u32 %r2, %n, %r1;
