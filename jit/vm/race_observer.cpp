@@ -63,7 +63,8 @@ struct RaceObserver::State {
   };
 
   mutable std::mutex mutex;
-  bool concurrent = false;  // hooks come from several threads
+  bool concurrent = false;      // hooks come from several threads
+  bool clusters_of_one = true;  // a block each: their scope is the block's
   WatchedMemory memory;
   Dim3 threads;
   HappensBefore order;
@@ -85,6 +86,7 @@ struct RaceObserver::State {
     memory.begin_launch(event);
     threads = event.options.block;
     concurrent = event.options.host_threads > 1;
+    clusters_of_one = event.options.cluster.count() == 1;
     order = {};
     fences = {};
     viewer = made = 0;
@@ -92,6 +94,8 @@ struct RaceObserver::State {
     lines.clear();
     known.clear();
   }
+
+  Scope reach(Scope scope) const { return scope == Scope::cluster && clusters_of_one ? Scope::cta : scope; }
 
   void note(const Site& site) {
     if (site.pc >= lines.size()) lines.resize(site.pc + 1);
@@ -212,7 +216,8 @@ struct RaceObserver::State {
   // Lanes follow each other: a later one may learn from an earlier one. Only if they read or release alone
   // they cannot.
   void strong(const AccessEvent& event, Stamp stamp) {
-    const MemoryQualifiers& how = event.qualifiers;
+    MemoryQualifiers how = event.qualifiers;
+    how.scope = reach(how.scope);
     stamp.atomic = true;
     stamp.block_scope = how.scope == Scope::cta && event.space == Space::global;
     const bool together =
@@ -337,7 +342,7 @@ void RaceObserver::barrier_release(Dim3, uint64_t number, uint32_t barrier) {
 void RaceObserver::fence(const FenceEvent& event) {
   const auto lock = state_->lock();
   if (event.mbarrier_init) return state_->fences.fence_made(where_of(event.site));
-  state_->fences.fence(state_->order, where_of(event.site), event.order, event.scope);
+  state_->fences.fence(state_->order, where_of(event.site), event.order, state_->reach(event.scope));
 }
 
 void RaceObserver::warp_sync(const WarpSyncEvent& event) {
