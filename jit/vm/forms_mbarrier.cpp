@@ -8,8 +8,8 @@
 #include "jit/vm/bulk.h"
 #include "jit/vm/decoder.h"
 #include "jit/vm/forms.h"
+#include "jit/vm/hash.h"
 #include "jit/vm/mbarrier.h"
-#include "jit/vm/scheduler.h"
 #include "jit/vm/spinning.h"
 #include "jit/vm/warp.h"
 
