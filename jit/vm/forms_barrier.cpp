@@ -68,6 +68,7 @@ void release(Block& block, uint32_t number) {
   }
   barrier = Barrier{};
   ++block.changes;
+  ++block.own_changes;
   for (Observer* observer : block.launch->observers)
     observer->barrier_release(block.index, block.linear, number);
 }

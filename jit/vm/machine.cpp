@@ -363,22 +363,26 @@ void Machine::launch_dependent(const LaunchRequest& primary, const LaunchRequest
   launch.prerequisites_met = false;
   const LaunchEvent event{secondary.entry, options, state_->memory};
   for (Observer* observer : secondary.observers) observer->launch_begin(event);
-  std::vector<Cluster> clusters(options.grid.count() / options.cluster.count());
-  for (uint64_t i = 0; i < clusters.size(); ++i) start(clusters[i], launch, i);
+  std::vector<std::unique_ptr<Cluster>> clusters(options.grid.count() / options.cluster.count());
+  for (uint64_t i = 0; i < clusters.size(); ++i)
+    start(*(clusters[i] = std::make_unique<Cluster>()), launch, i);
   const auto as_far_as_possible = [&] {
+    Stillness alone(1);
+    LivelockWatch watch(alone, 0, options.schedule);
     for (bool any = true; any;) {
       any = false;
-      for (Cluster& cluster : clusters) any = advance(cluster, options.schedule) || any;
+      for (const std::unique_ptr<Cluster>& cluster : clusters) any = advance(*cluster, watch.order()) || any;
+      if (any) watch.round(clusters);
     }
   };
   as_far_as_possible();
   this->launch(primary.program, primary.entry, primary.options, primary.params, primary.observers);
   launch.prerequisites_met = true;
-  for (const Cluster& cluster : clusters)
-    for (const std::unique_ptr<Block>& block : cluster.blocks) release_dependency(*block);
+  for (const std::unique_ptr<Cluster>& cluster : clusters)
+    for (const std::unique_ptr<Block>& block : cluster->blocks) release_dependency(*block);
   as_far_as_possible();
-  for (const Cluster& cluster : clusters)
-    for (const std::unique_ptr<Block>& block : cluster.blocks)
+  for (const std::unique_ptr<Cluster>& cluster : clusters)
+    for (const std::unique_ptr<Block>& block : cluster->blocks)
       for (Observer* observer : secondary.observers) observer->block_end(block->index, block->linear);
   end(launch, event);
 }

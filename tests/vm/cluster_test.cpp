@@ -373,6 +373,38 @@ TEST(DependentLaunch, AStoreThatTheSecondaryDidNotAwaitIsDoneAtItsEnd) {
     EXPECT_EQ(words, (std::array<uint32_t, 4>{77, 78, 79, 80}));
   }
 }
+// Symptom: a secondary grid that waited in a loop for what its primary writes, instead of by
+// griddepcontrol.wait, ran until its budget was spent.
+TEST(DependentLaunch, ASecondaryThatSpinsOnItsPrimaryIsReported) {
+  const Program primary = Program::parse(module_with("st.release.gpu.global.u32 [%d], 1;"));
+  const std::string spin =
+      "$spin: ld.acquire.gpu.global.u32 %r1, [%d]; setp.eq.u32 %p1, %r1, 0; @%p1 bra $spin;";
+  for (const Schedule schedule : kSchedules) {
+    for (const bool waits : {false, true}) {
+      const Program secondary = Program::parse(module_with((waits ? "griddepcontrol.wait;\n" : "") + spin));
+      Machine machine;
+      const uint64_t data = machine.memory().allocate(4, "data"), zero = 0;
+      machine.memory().write(data, std::as_bytes(std::span(&zero, 1)).first(4));
+      const auto params = std::as_bytes(std::span(&data, 1));
+      LaunchOptions options = {.block = {64, 1, 1}};
+      options.schedule = schedule;
+      const auto launch = [&] {
+        machine.launch_dependent({primary, "k", options, params}, {secondary, "k", options, params});
+      };
+      if (waits) {
+        EXPECT_NO_THROW(launch());
+        continue;
+      }
+      try {
+        launch();
+        ADD_FAILURE() << "not reported";
+      } catch (const Trap& trap) {
+        EXPECT_EQ(trap.rule, Rule::deadlock) << trap.what();
+        EXPECT_NE(trap.message.find("livelock"), std::string::npos) << trap.what();
+      }
+    }
+  }
+}
 
 }  // namespace
 }  // namespace attest::vm
