@@ -40,10 +40,13 @@ void resolve_unobserved(Warp& warp, const Instruction& instruction, Space space,
 // `lanes` of the warp in a space that is not generic; addresses are relative to that space.
 void resolve_space(Warp& warp, const Instruction& instruction, Space space, LaneAddresses& addresses,
                    uint32_t lanes, uint32_t bytes, Touch touch, Resolved& out) {
-  if (touch != Touch::load)
-    ++warp.block->changes;
-  else if (space == Space::global)
-    ++warp.block->global_loads;
+  Block& block = *warp.block;
+  if (touch != Touch::load) {
+    ++block.changes;
+    block.own_changes += touch == Touch::store && space != Space::global;
+  } else if (space == Space::global) {
+    ++block.global_loads;
+  }
   if (observed(warp)) {  // once it is known to be allowed; resolving changes the addresses
     const LaneAddresses asked = addresses;
     resolve_unobserved(warp, instruction, space, addresses, lanes, bytes, touch, out);

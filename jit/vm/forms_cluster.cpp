@@ -54,6 +54,7 @@ bool complete(const std::vector<Block*>& cluster) {
   for (Block* block : cluster) {
     ++block->cluster_phase;
     ++block->changes;
+    ++block->own_changes;
     for (Warp& warp : block->warps) {
       warp.cluster_passed |= warp.cluster_arrived;
       warp.cluster_arrived = 0;

@@ -1,5 +1,5 @@
-// A state is a hash of registers, masks and places of all lanes; memory is left out, because Block::changes
-// tells of it.
+// A state is a hash of registers, masks and places of all lanes, of barriers, shared and local memory. Global
+// memory and asynchronous operations are left out, because Block::changes tells of them.
 #include "jit/vm/livelock.h"
 
 #include <algorithm>
@@ -25,12 +25,36 @@ void mix(uint64_t& hash, uint64_t word) {
   hash ^= hash >> 29;
 }
 
+void mix(uint64_t& hash, const void* from, uint64_t bytes) {
+  const auto* next = static_cast<const std::byte*>(from);
+  for (uint64_t left = bytes; left;) {
+    const uint64_t part = std::min<uint64_t>(left, sizeof(uint64_t));
+    uint64_t word = 0;
+    std::memcpy(&word, next, part);
+    mix(hash, word);
+    next += part;
+    left -= part;
+  }
+}
+
 uint64_t state_of(const Cluster& cluster) {
   uint64_t hash = 1;
   for (const std::unique_ptr<Block>& block : cluster.blocks) {
+    const uint64_t frame_bytes = uint64_t{block->launch->code->frame_bytes} * kLanes;
     mix(hash, block->random);
-    for (const Barrier& barrier : block->barriers) mix(hash, barrier.arrived);
-    for (const Warp& warp : block->warps) mix(hash, state_of(warp, kAllLanes));
+    mix(hash, block->shared.get(), block->shared_bytes);
+    mix(hash, block->shared_initialised.get(), block->shared_bytes);
+    for (const Barrier& barrier : block->barriers) {
+      mix(hash, uint64_t{barrier.arrived} << 32 | barrier.expected);
+      mix(hash, uint64_t{barrier.population} << 32 | static_cast<uint64_t>(barrier.open) << 3 |
+                    static_cast<uint64_t>(barrier.counted) << 2 | static_cast<uint64_t>(barrier.all) << 1 |
+                    static_cast<uint64_t>(barrier.any));
+    }
+    for (const Warp& warp : block->warps) {
+      mix(hash, state_of(warp, kAllLanes));
+      mix(hash, warp.frame, frame_bytes);
+      mix(hash, warp.frame_initialised, frame_bytes);
+    }
   }
   return hash;
 }
@@ -83,7 +107,8 @@ void LivelockWatch::disturb() {
 void LivelockWatch::round(const std::vector<std::unique_ptr<Cluster>>& resident) {
   uint64_t changes = 0;
   for (const std::unique_ptr<Cluster>& cluster : resident)
-    for (const std::unique_ptr<Block>& block : cluster->blocks) changes += block->changes;
+    for (const std::unique_ptr<Block>& block : cluster->blocks)
+      changes += block->changes - block->own_changes;
   if (changes != changes_) all_.changed();
   const uint64_t epoch = all_.epoch();
   quiet_ = changes == changes_ && epoch == epoch_ ? quiet_ + 1 : 0;
@@ -94,7 +119,7 @@ void LivelockWatch::round(const std::vector<std::unique_ptr<Cluster>>& resident)
   // Brent's cycle search: one remembered state, renewed whenever the number of rounds has doubled.
   const uint64_t rounds = quiet_ - before + kQuietRounds;
   const bool renews = rounds == kQuietRounds || rounds == 2 * mark_;
-  if (!renews && rounds - mark_ > mark_ / 4) return;
+  if (!renews && rounds - mark_ > mark_ / 8) return;
   uint64_t state = 0;
   for (const std::unique_ptr<Cluster>& cluster : resident) mix(state, state_of(*cluster));
   if (!renews && state == state_ && all_.still(thread_, epoch)) livelock(resident);

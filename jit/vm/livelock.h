@@ -1,4 +1,4 @@
-// Finds blocks that only spin: nothing in memory changes, and lanes and registers are what they were before.
+// Finds blocks that only spin: what they can see and what they are is what it was before.
 #pragma once
 
 #include <atomic>
@@ -53,7 +53,7 @@ class LivelockWatch {
   Stillness& all_;
   size_t thread_;
   Schedule schedule_;
-  uint64_t changes_ = 0;  // of all blocks, when last looked at
+  uint64_t changes_ = 0;  // of all blocks, own ones aside, when last looked at
   uint64_t epoch_ = 0;    // when last looked at
   uint64_t quiet_ = 0;    // rounds without a change
   uint64_t mark_ = 0;     // the round whose state is remembered

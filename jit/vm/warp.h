@@ -121,7 +121,9 @@ struct Block {
   // For those who find out that nothing happens any more (spinning.h, livelock.h). `changes` grows with all
   // that lanes of other warps may learn of: memory, barriers, asynchronous operations, exits. What a load of
   // global memory gives may also have been changed from elsewhere.
-  uint64_t changes = 0, global_loads = 0;
+  // `own_changes` are those of them that the state of the cluster's blocks shows: stores to shared and local
+  // memory, barriers.
+  uint64_t changes = 0, own_changes = 0, global_loads = 0;
 };
 
 struct Launch {

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <stdexcept>
 
 #include "jit/vm/observer.h"
 #include "jit/vm/parse_error.h"
@@ -106,6 +107,19 @@ TEST(Cluster, EveryBlockKnowsItsPlace) {
       run_kernel(module_with(body), std::vector<uint32_t>(8), {.grid = {4, 2, 1}, .cluster = {2, 2, 1}});
   ASSERT_FALSE(ran.trap) << ran.trap->what();
   EXPECT_EQ(ran.data, (std::vector<uint32_t>{2004, 2014, 12004, 12014, 2124, 2134, 12124, 12134}));
+}
+TEST(Cluster, ALaunchHasTheShapeThatTheKernelDemands) {
+  std::string ptx = module_with("mov.u32 %r1, %cluster_nctaid.x; st.global.u32 [%d], %r1;");
+  ptx.replace(ptx.find("\n{"), 2, " .reqnctapercluster 2, 1, 1\n{");
+  LaunchOptions options = {.grid = {8, 2, 1}};
+  for (const Dim3 cluster : {Dim3{}, Dim3{2, 1, 1}}) {
+    options.cluster = cluster;
+    EXPECT_EQ(run_kernel(ptx, {0}, options).data[0], 2u);
+  }
+  for (const Dim3 cluster : {Dim3{4, 1, 1}, Dim3{1, 2, 1}}) {
+    options.cluster = cluster;
+    EXPECT_THROW(run_kernel(ptx, {0}, options), std::invalid_argument);
+  }
 }
 TEST(Cluster, ABlockWithoutAClusterIsOneOfItsOwn) {
   const std::string body = kBarrier +
@@ -357,6 +371,38 @@ TEST(DependentLaunch, AStoreThatTheSecondaryDidNotAwaitIsDoneAtItsEnd) {
     std::array<uint32_t, 4> words{};
     machine.memory().read(data, std::as_writable_bytes(std::span(words)));
     EXPECT_EQ(words, (std::array<uint32_t, 4>{77, 78, 79, 80}));
+  }
+}
+// Symptom: a secondary grid that waited in a loop for what its primary writes, instead of by
+// griddepcontrol.wait, ran until its budget was spent.
+TEST(DependentLaunch, ASecondaryThatSpinsOnItsPrimaryIsReported) {
+  const Program primary = Program::parse(module_with("st.release.gpu.global.u32 [%d], 1;"));
+  const std::string spin =
+      "$spin: ld.acquire.gpu.global.u32 %r1, [%d]; setp.eq.u32 %p1, %r1, 0; @%p1 bra $spin;";
+  for (const Schedule schedule : kSchedules) {
+    for (const bool waits : {false, true}) {
+      const Program secondary = Program::parse(module_with((waits ? "griddepcontrol.wait;\n" : "") + spin));
+      Machine machine;
+      const uint64_t data = machine.memory().allocate(4, "data"), zero = 0;
+      machine.memory().write(data, std::as_bytes(std::span(&zero, 1)).first(4));
+      const auto params = std::as_bytes(std::span(&data, 1));
+      LaunchOptions options = {.block = {64, 1, 1}};
+      options.schedule = schedule;
+      const auto launch = [&] {
+        machine.launch_dependent({primary, "k", options, params}, {secondary, "k", options, params});
+      };
+      if (waits) {
+        EXPECT_NO_THROW(launch());
+        continue;
+      }
+      try {
+        launch();
+        ADD_FAILURE() << "not reported";
+      } catch (const Trap& trap) {
+        EXPECT_EQ(trap.rule, Rule::deadlock) << trap.what();
+        EXPECT_NE(trap.message.find("livelock"), std::string::npos) << trap.what();
+      }
+    }
   }
 }
 

@@ -67,6 +67,28 @@ bra $done;
 $set:
 + st.volatile.shared.b32 [%s], 1;
 $done:)"},
+    {"a thread that polls for its block and tells it through shared memory", 64, 3, R"(
++ @%p0 st.release.gpu.global.b32 [%out], 1;
+setp.ne.u32 %p1, %t, 0;
+$spin:
+@%p1 bra $told;
+ld.acquire.gpu.global.b32 %r1, [%out];
+st.shared.b32 [%s], %r1;
+$told:
+bar.sync 0;
+ld.shared.b32 %r2, [%s];
+bar.sync 0;
+setp.eq.u32 %p2, %r2, 0;
+@%p2 bra $spin;)"},
+    {"a flag that is spilled to local memory", 32, 3, R"(
+.local .align 4 .b8 room[4];
++ @%p0 st.release.gpu.global.b32 [%out], 1;
+$spin:
+ld.acquire.gpu.global.b32 %r1, [%out];
+st.local.b32 [room], %r1;
+ld.local.b32 %r2, [room];
+setp.eq.u32 %p2, %r2, 0;
+@%p2 bra $spin;)"},
     {"an mbarrier or a flag", 1, 4, R"(
 mbarrier.init.shared::cta.b64 [%bar], 1;
 + @%p0 st.release.gpu.global.b32 [%out], 1;
