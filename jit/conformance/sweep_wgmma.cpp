@@ -76,10 +76,15 @@ double number_of(const Type& type, uint64_t bits) {
                                fraction << (52 - type.fraction_bits));
 }
 
-double element_in_image(const Thread& x, const Tile& tile, uint32_t mn, uint32_t k) {
-  const uint32_t at = tile.address(mn, k);
-  const uint64_t word = x.of(at / 16 % 256, at / 4096 * 4 + at % 16 / 4);
-  return number_of(tile.type, low_bits(word >> (8 * (at % 4)), tile.type.bits));
+// All k of a row of A or a column of B.
+void line_in_image(const Thread& x, const Tile& tile, uint32_t mn, uint32_t k, double* numbers) {
+  const auto bytes = static_cast<uint32_t>(tile.type.bits / 8);
+  uint32_t at = 0;
+  for (uint32_t j = 0; j < k; ++j, at += bytes) {
+    if (tile.transposed || j % (16 / bytes) == 0) at = tile.address(mn, j);  // 16 bytes lie together
+    const uint64_t word = x.of(at / 16 % 256, at / 4096 * 4 + at % 16 / 4);
+    numbers[j] = number_of(tile.type, low_bits(word >> (8 * (at % 4)), tile.type.bits));
+  }
 }
 
 uint64_t rounded(const Multiply& multiply, double value) {
@@ -106,8 +111,8 @@ void product(const Multiply& multiply, const Thread& x, uint64_t* d) {
             low_bits(word >> (i % count * static_cast<uint32_t>(multiply.a.bits)), multiply.a.bits));
       }
   } else {
-    for (uint32_t i = 0; i < 2 * k; ++i)
-      a[i] = element_in_image(x, multiply.tile_a, first.row + i / k * 8, i % k);
+    for (uint32_t half = 0; half < 2; ++half)
+      line_in_image(x, multiply.tile_a, first.row + 8 * half, k, &a[half * k]);
   }
   const double sign = multiply.negate_a != multiply.negate_b ? -1 : 1;
   const uint32_t packed = multiply.packed();
@@ -115,8 +120,7 @@ void product(const Multiply& multiply, const Thread& x, uint64_t* d) {
   for (uint32_t i = 0; i < n / 2; ++i) {  // elements; i and i + 2 are of one column
     const uint32_t element = i / 4 * 4 + i % 4 / 2 + i % 2 * 2;
     const Cell cell = d_cell(thread, element);
-    if (i % 2 == 0)
-      for (uint32_t j = 0; j < k; ++j) b[j] = element_in_image(x, multiply.tile_b, cell.column, j);
+    if (i % 2 == 0) line_in_image(x, multiply.tile_b, cell.column, k, b.data());
     double sum = 0;
     if (multiply.accumulate) {
       const uint64_t word = x(size_t{4} * multiply.units);
