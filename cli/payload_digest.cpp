@@ -6,6 +6,8 @@
 #include <cstring>
 #include <vector>
 
+#include "jit/vm/hash.h"
+
 namespace attest::cli {
 namespace {
 

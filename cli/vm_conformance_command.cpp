@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <ctime>
+#include <filesystem>
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -27,6 +29,7 @@ namespace kit = conformance;
 struct ConformanceOptions {
   std::string device = "cuda";
   std::string record;   // file to write
+  bool resume = false;  // go on with that file
   std::string against;  // file to compare with
   bool calibrate = false;
   std::uint64_t calibrated_inputs = std::uint64_t{1} << 32;
@@ -76,13 +79,14 @@ ordered_json to_json(const kit::CalibrationRow& row) {
           {"worst_ulps_at", fmt::format("{:#010x}", row.worst_ulps_input)}};
 }
 
-// One line a form that does not simply agree, then the counts.
-void print(const Console& console, const kit::Report& report, bool all) {
+// One line a form that does not simply agree, then the counts. `evaluators`: of which a form may have none.
+void print(const Console& console, const kit::Report& report, bool all, bool evaluators) {
   std::uint64_t payloads = 0, approximate = 0;
   for (const kit::FormResult& form : report.forms) {
     payloads += form.nan_payloads > 0;
     approximate += form.approximate > 0;
-    if (form.status == kit::Status::agrees && !all) continue;
+    const bool untold = form.status == kit::Status::rejected || form.status == kit::Status::refused;
+    if ((form.status == kit::Status::agrees || (evaluators && untold)) && !all) continue;
     const bool bad = form.status == kit::Status::differs || form.status == kit::Status::failed;
     console.out << fmt::format("  {:52} {}", form.form,
                                console.paint(bad                                  ? Colour::bad
@@ -96,10 +100,13 @@ void print(const Console& console, const kit::Report& report, bool all) {
   }
   console.out << fmt::format("{} against {}: {} forms", report.actual_name, report.expected_name,
                              report.forms.size());
-  for (const kit::Status status : {kit::Status::agrees, kit::Status::differs, kit::Status::failed,
-                                   kit::Status::rejected, kit::Status::refused}) {
+  for (const kit::Status status : {kit::Status::agrees, kit::Status::differs, kit::Status::failed})
     console.out << fmt::format(", {} {}", report.count(status), kit::name(status));
-  }
+  const std::uint64_t rejected = report.count(kit::Status::rejected),
+                      refused = report.count(kit::Status::refused);
+  console.out << (evaluators ? fmt::format(", {} without an evaluator", rejected + refused)
+                             : fmt::format(", {} {}, {} {}", rejected, kit::name(kit::Status::rejected),
+                                           refused, kit::name(kit::Status::refused)));
   console.out << fmt::format("; {} agree but for NaN payloads, {} within a documented error\n", payloads,
                              approximate);
 }
@@ -109,9 +116,21 @@ ExitStatus run_conformance_command(const Console& console, const ConformanceOpti
     throw std::invalid_argument(fmt::format("--patterns {}: expected a multiple of 256", options.patterns));
   std::optional<ReportFile> json_file;
   if (!options.json.empty()) json_file.emplace(options.json);
-  const std::unique_ptr<Executor> executor = make_executor(options.device);
-  const DeviceInfo& device = executor->device();
-  kit::ExecutorTarget target(*executor);
+  const bool evaluators = options.device == "isa";
+  if (evaluators && (options.calibrate || !options.record.empty()))
+    throw std::invalid_argument("--device isa: there is no device to record or to calibrate");
+  std::unique_ptr<Executor> executor;
+  std::unique_ptr<kit::Target> made;
+  DeviceInfo device;
+  if (evaluators) {
+    made = std::make_unique<kit::Evaluators>();
+    device.name = made->name();
+  } else {
+    executor = make_executor(options.device);
+    device = executor->device();
+    made = std::make_unique<kit::ExecutorTarget>(*executor);
+  }
+  kit::Target& target = *made;
   ordered_json report = {
       {"device", device.name}, {"driver", device.driver}, {"date", today()}, {"seed", options.seed}};
   ExitStatus status = ExitStatus::holds;
@@ -119,10 +138,34 @@ ExitStatus run_conformance_command(const Console& console, const ConformanceOpti
   if (!options.record.empty()) {
     kit::Options recorded = kit::record_options(options.seed);
     recorded.filter = options.filter;
-    const kit::Record record = kit::make_record(target, recorded, device.driver, today());
-    kit::write_record(record, options.record);
-    console.out << fmt::format("recorded {} forms of {} in {}\n", record.forms.size(), device.name,
+    kit::Record record;
+    try {
+      if (options.resume && std::filesystem::exists(options.record)) {
+        record = kit::read_record(options.record);
+        kit::continue_record(record, target, recorded);
+      } else {
+        record = kit::make_record(target, recorded, device.driver, today());
+      }
+      kit::write_record(record, options.record);
+    } catch (const kit::RecordError& error) {
+      throw std::invalid_argument(error.what());
+    }
+    console.out << fmt::format("recorded {} forms of {} in {}", record.forms.size(), device.name,
                                options.record);
+    for (const kit::Verdict verdict :
+         {kit::Verdict::accepted, kit::Verdict::evaluated, kit::Verdict::rejected, kit::Verdict::failed})
+      console.out << fmt::format(", {} {}",
+                                 std::ranges::count(record.forms, verdict, &kit::RecordedForm::verdict),
+                                 kit::name(verdict));
+    console.out << '\n';
+    if (!kit::complete(record, recorded)) {
+      console.out << fmt::format(
+          "stopped: {} failed: {}\nA device runs nothing behind a kernel that failed: run the same command "
+          "with "
+          "--resume to go on behind it\n",
+          record.forms.back().text, record.forms.back().note);
+      return ExitStatus::violated;
+    }
   }
   if (!options.against.empty()) {
     std::optional<kit::Report> found;
@@ -131,10 +174,10 @@ ExitStatus run_conformance_command(const Console& console, const ConformanceOpti
     } catch (const kit::RecordError& error) {
       throw std::invalid_argument(error.what());
     }
-    print(console, *found, options.all);
+    print(console, *found, options.all, evaluators);
     if (!found->passed()) status = ExitStatus::violated;
     report["replay"] = to_json(*found);
-  } else if (!options.calibrate) {
+  } else if (!options.calibrate && options.record.empty()) {
     VmExecutor machine;
     kit::ExecutorTarget virtual_machine(machine);
     kit::Options run{.seed = options.seed,
@@ -143,7 +186,7 @@ ExitStatus run_conformance_command(const Console& console, const ConformanceOpti
                      .exhaustive = true,
                      .filter = options.filter};
     const kit::Report found = kit::run_conformance(target, virtual_machine, run);
-    print(console, found, options.all);
+    print(console, found, options.all, evaluators);
     if (!found.passed()) status = ExitStatus::violated;
     report["conformance"] = to_json(found);
   }
@@ -177,8 +220,17 @@ void add_vm_conformance_command(CLI::App& vm_command, Action& chosen) {
   auto options = std::make_shared<ConformanceOptions>();
   CLI::App* command = vm_command.add_subcommand(
       "conformance", "run every instruction form on a device and on the virtual machine");
-  command->add_option("--device", options->device, "cuda or vm")->check(CLI::IsMember({"cuda", "vm"}));
-  command->add_option("--record", options->record, "also write the device's results to this file");
+  command
+      ->add_option(
+          "--device", options->device,
+          "cuda; vm; isa: evaluators written from the text of the PTX ISA, for the forms that have one")
+      ->check(CLI::IsMember({"cuda", "vm", "isa"}));
+  CLI::Option* record = command->add_option("--record", options->record,
+                                            "write the device's results to this file, and compare nothing");
+  command
+      ->add_flag("--resume", options->resume,
+                 "go on with the file of --record behind a form that failed on the device")
+      ->needs(record);
   command->add_option("--against", options->against,
                       "compare the device with the record in this file instead");
   command->add_flag("--calibrate", options->calibrate,

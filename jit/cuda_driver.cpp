@@ -61,6 +61,7 @@ LoadedDriver load() {
   ATTEST_FIND(cuMemcpyDtoH_v2)
   ATTEST_FIND(cuMemsetD8_v2)
   ATTEST_FIND(cuLaunchKernelEx)
+  ATTEST_FIND(cuTensorMapEncodeTiled)
   ATTEST_FIND(cuEventCreate)
   ATTEST_FIND(cuEventDestroy_v2)
   ATTEST_FIND(cuEventRecord)

@@ -78,6 +78,11 @@ struct CudaDriver {
   CuResult (*cuMemcpyDtoH_v2)(void*, CuDevicePointer, std::size_t bytes);
   CuResult (*cuMemsetD8_v2)(CuDevicePointer, unsigned char value, std::size_t bytes);
   CuResult (*cuLaunchKernelEx)(const CuLaunchConfig*, CuFunction, void** parameters, void** extra);
+  // type, swizzle and fill have the numbers of vm::TensorType, vm::Swizzle and vm::TensorFill.
+  CuResult (*cuTensorMapEncodeTiled)(void* map, int type, std::uint32_t rank, void* address,
+                                     const std::uint64_t* dims, const std::uint64_t* strides,
+                                     const std::uint32_t* box, const std::uint32_t* element_strides,
+                                     int interleave, int swizzle, int l2_promotion, int fill);
   CuResult (*cuEventCreate)(CuEvent*, unsigned flags);
   CuResult (*cuEventDestroy_v2)(CuEvent);
   CuResult (*cuEventRecord)(CuEvent, CuStream);

@@ -154,6 +154,32 @@ void CudaExecutor::launch(const CompiledKernel& kernel, const LaunchShape& shape
   check_late(driver_.cuLaunchKernelEx(&config, loaded.function, nullptr, extra), attempted.c_str());
 }
 
+std::array<std::byte, vm::kTensorMapBytes> CudaExecutor::encode(const vm::TensorMap& map) {
+  map.encode();  // throws for a map with problems, and says which
+  use_context();
+  struct alignas(vm::kTensorMapAlignment) {
+    std::array<std::byte, vm::kTensorMapBytes> bytes;
+  } made{};
+  const auto rank = static_cast<std::uint32_t>(map.rank());
+  std::array<std::uint64_t, vm::kMaxTensorRank>
+      strides{};  // an address also where a tensor of rank 1 has none
+  std::ranges::copy(map.strides, strides.begin());
+  check_late(driver_.cuTensorMapEncodeTiled(&made, static_cast<int>(map.type), rank,
+                                            reinterpret_cast<void*>(map.address), map.dims.data(),
+                                            strides.data(), map.box.data(), map.element_strides.data(), 0,
+                                            static_cast<int>(map.swizzle), 0, static_cast<int>(map.fill)),
+             "encode a tensor map");
+  return made.bytes;
+}
+
+void CudaExecutor::unload(const CompiledKernel& kernel) {
+  const auto found = kernels_.find(kernel.key);
+  if (found == kernels_.end()) return;
+  use_context();
+  check_late(driver_.cuModuleUnload(found->second.module), "unload a kernel");
+  kernels_.erase(found);
+}
+
 void CudaExecutor::check_guards() const {
   std::vector<unsigned char> zone;
   for (const auto& [address, buffer] : buffers_) {

@@ -29,6 +29,8 @@ class CudaExecutor : public Executor {
   void download(const Buffer& buffer, std::span<std::byte> bytes) override;
   void launch(const CompiledKernel& kernel, const LaunchShape& shape,
               std::span<const std::byte> parameters) override;
+  std::array<std::byte, vm::kTensorMapBytes> encode(const vm::TensorMap& map) override;
+  void unload(const CompiledKernel& kernel) override;
   void finish() override;
   double elapsed_seconds(const std::function<void()>& work, bool cold) override;
 

@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "jit/compile.h"
+#include "jit/vm/tensor_map.h"
 
 namespace attest {
 
@@ -70,6 +71,10 @@ class Executor {
   // any call.
   virtual void launch(const CompiledKernel& kernel, const LaunchShape& shape,
                       std::span<const std::byte> parameters) = 0;
+  // What a kernel takes as a tensor map (CUtensorMap). Throws std::invalid_argument for a map with problems.
+  virtual std::array<std::byte, vm::kTensorMapBytes> encode(const vm::TensorMap& map) = 0;
+  // Forgets a kernel that was launched: it takes memory.
+  virtual void unload(const CompiledKernel& kernel) = 0;
   // Waits for all launches. Throws DeviceError when a kernel failed or wrote into a guard zone (the virtual
   // machine has trapped before).
   virtual void finish() = 0;

@@ -32,6 +32,10 @@ class VmExecutor : public Executor {
   void download(const Buffer& buffer, std::span<std::byte> bytes) override;
   void launch(const CompiledKernel& kernel, const LaunchShape& shape,
               std::span<const std::byte> parameters) override;
+  std::array<std::byte, vm::kTensorMapBytes> encode(const vm::TensorMap& map) override {
+    return map.encode();
+  }
+  void unload(const CompiledKernel& kernel) override { programs_.erase(kernel.key); }
   void finish() override {}
   double elapsed_seconds(const std::function<void()>& work, bool cold) override;
   bool counts() const override { return options_.count; }

@@ -7,13 +7,13 @@
 #include <stdexcept>
 
 #include "jit/conformance/kernel_text.h"
+#include "jit/conformance/sweep.h"
 
 namespace attest::conformance {
 namespace {
 
 constexpr std::uint64_t kAllHalves = 65536;
 
-bool is_matrix(const Form& form) { return form.text.starts_with("mma."); }
 bool one_half_operand(const Form& form) {
   return form.operands.size() == 1 && form.operands[0].bits == 16 && form.operands[0].elements == 1;
 }
@@ -39,25 +39,12 @@ std::string example(const Form& form, std::uint64_t seed, std::uint64_t threads,
   return text;
 }
 
-Outputs attempt(Target& target, const Form& form, const Options& options) {
-  Outputs outputs{.loaded = true, .error = "", .slots = {}};
-  const std::uint64_t threads = options.threads(form);
-  try {
-    outputs.slots = target.run(module_text(form, threads), threads, operands_of(form, options.seed, threads),
-                               form.results.size());
-  } catch (const Refused& error) {
-    outputs.loaded = false;
-    outputs.error = error.what();
-  } catch (const std::exception& error) {
-    outputs.error = error.what();
-  }
-  return outputs;
-}
-
 }  // namespace
 
 std::uint64_t Options::threads(const Form& form) const {
-  if (is_matrix(form)) return matrix_patterns;
+  if (form.blocks > 0) return std::uint64_t{form.blocks} * kBlockThreads;
+  if (form.text.starts_with("mma.")) return matrix_patterns;
+  if (form.text.starts_with("wgmma.")) return std::max<std::uint64_t>(matrix_patterns / 4, kBlockThreads);
   return exhaustive && one_half_operand(form) ? std::max(patterns, kBlockThreads + kAllHalves) : patterns;
 }
 
@@ -104,9 +91,35 @@ std::vector<std::uint64_t> operands_of(const Form& form, std::uint64_t seed, std
   return slots;
 }
 
+std::vector<std::uint64_t> Evaluators::run(const Form& form, std::uint64_t threads,
+                                           const std::vector<std::uint64_t>& operands) {
+  if (!form.evaluate) throw Refused("no evaluator knows what " + form.text + " gives");
+  std::vector<std::uint64_t> slots(form.results.size() * threads), results(form.results.size());
+  for (std::uint64_t thread = 0; thread < threads; ++thread) {
+    form.evaluate({operands, threads, thread}, results.data());
+    for (std::size_t i = 0; i < results.size(); ++i)
+      slots[i * threads + thread] = low_bits(results[i], form.results[i].bits);
+  }
+  return slots;
+}
+
+Outputs run_form(Target& target, const Form& form, std::uint64_t seed, std::uint64_t threads) {
+  Outputs outputs{.loaded = true, .error = "", .slots = {}};
+  try {
+    outputs.slots = target.run(form, threads, operands_of(form, seed, threads));
+  } catch (const Refused& error) {
+    outputs.loaded = false;
+    outputs.error = error.what();
+  } catch (const std::exception& error) {
+    outputs.error = error.what();
+  }
+  return outputs;
+}
+
 void run_forms(Target& target, const std::vector<Form>& forms, const Options& options,
                const std::function<void(std::size_t, Outputs)>& done) {
-  for (std::size_t i = 0; i < forms.size(); ++i) done(i, attempt(target, forms[i], options));
+  for (std::size_t i = 0; i < forms.size(); ++i)
+    done(i, run_form(target, forms[i], options.seed, options.threads(forms[i])));
 }
 
 FormResult compare(const Form& form, std::uint64_t seed, std::uint64_t threads, const Outputs& expected,
@@ -132,11 +145,10 @@ FormResult compare(const Form& form, std::uint64_t seed, std::uint64_t threads, 
   for (std::size_t r = 0; r < form.results.size(); ++r) {
     const ValueType& type = form.results[r];
     const int bits = type.bits / type.elements;
-    const std::uint64_t mask = bits >= 64 ? ~std::uint64_t{0} : (std::uint64_t{1} << bits) - 1;
     for (std::uint64_t thread = 0; thread < threads; ++thread) {
       for (int element = 0; element < type.elements; ++element) {
-        const std::uint64_t want = expected.slots[r * threads + thread] >> (element * bits) & mask;
-        const std::uint64_t got = actual.slots[r * threads + thread] >> (element * bits) & mask;
+        const std::uint64_t want = low_bits(expected.slots[r * threads + thread] >> (element * bits), bits);
+        const std::uint64_t got = low_bits(actual.slots[r * threads + thread] >> (element * bits), bits);
         ++result.results;
         if (want == got) continue;
         if (type.element != Element::bits && (form.agreement.any_nan || form.agreement.approximate())) {

@@ -22,18 +22,26 @@ class Target {
  public:
   virtual ~Target() = default;
   virtual std::string name() const = 0;
-  // Runs the entry of a module made by kernel_text.h: `operands` are [operands, threads] slots, the answer
-  // [results, threads] slots, zero where nothing was written. Throws Refused when the module is not taken,
-  // another std::exception when the kernel fails.
-  virtual std::vector<std::uint64_t> run(const std::string& module, std::uint64_t threads,
-                                         const std::vector<std::uint64_t>& operands,
-                                         std::uint64_t results) = 0;
+  // Runs the form's kernel (kernel_text.h): `operands` are [operands, threads] slots, the answer [results,
+  // threads] slots, zero where nothing was written. Throws Refused when the form is not taken, another
+  // std::exception when the kernel fails.
+  virtual std::vector<std::uint64_t> run(const Form& form, std::uint64_t threads,
+                                         const std::vector<std::uint64_t>& operands) = 0;
+};
+
+// Gives what the forms' evaluators say; refuses forms without one.
+class Evaluators : public Target {
+ public:
+  std::string name() const override { return "the text of the PTX ISA"; }
+  std::vector<std::uint64_t> run(const Form& form, std::uint64_t threads,
+                                 const std::vector<std::uint64_t>& operands) override;
 };
 
 struct Options {
   std::uint64_t seed = 1;
   std::uint64_t patterns = 4096;          // per form, a multiple of 256
-  std::uint64_t matrix_patterns = 16384;  // threads per mma form; 32 make a fragment
+  std::uint64_t matrix_patterns = 16384;  // threads per mma form, of which 32 make a fragment; 4 times those
+                                          // of a wgmma form
   bool exhaustive = true;                 // every bit pattern of forms with one 16-bit operand
   std::string filter;                     // the form of this text, or else all whose text contains it
   std::uint64_t threads(const Form& form) const;
@@ -78,8 +86,9 @@ std::vector<Form> selected_forms(const Options& options);
 // The operands of a form: [operands, threads] slots.
 std::vector<std::uint64_t> operands_of(const Form& form, std::uint64_t seed, std::uint64_t threads);
 
-// Runs forms on a target, each as a module of its own. `done` is called with each form's number and outputs,
-// in order.
+// Runs a form on a target, as a module of its own.
+Outputs run_form(Target& target, const Form& form, std::uint64_t seed, std::uint64_t threads);
+// The same for each; `done` is called with each form's number and outputs, in order.
 void run_forms(Target& target, const std::vector<Form>& forms, const Options& options,
                const std::function<void(std::size_t, Outputs)>& done);
 

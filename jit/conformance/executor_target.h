@@ -15,8 +15,8 @@ class ExecutorTarget : public Target {
   // The executor outlives the target.
   explicit ExecutorTarget(Executor& executor) : executor_(executor) {}
   std::string name() const override { return executor_.device().name; }
-  std::vector<std::uint64_t> run(const std::string& module, std::uint64_t threads,
-                                 const std::vector<std::uint64_t>& operands, std::uint64_t results) override;
+  std::vector<std::uint64_t> run(const Form& form, std::uint64_t threads,
+                                 const std::vector<std::uint64_t>& operands) override;
 
  private:
   Executor& executor_;

@@ -1,10 +1,13 @@
 // The conformance kit's forms: patterns with alternatives in braces, one signature each.
 #include "jit/conformance/forms.h"
 
+#include <algorithm>
 #include <set>
 #include <sstream>
 #include <stdexcept>
 #include <string_view>
+
+#include "jit/conformance/sweep.h"
 
 namespace attest::conformance {
 namespace {
@@ -283,36 +286,14 @@ const Row kRows[] = {
      "0xffffffff; "
      "ld.shared.v4.b32 <d0-3>, [%shared];"},
 
-    // Asynchronous copies, zero-filled past the source's size; barriers in shared memory, of which a thread
-    // has
-    // one of its own; clusters of one block.
+    // Asynchronous copies, zero-filled past the source's size.
     {"cp.async.ca.shared.global/{4,8,16}", "b32*4:b32*8", "",
      "st.global.v4.b32 [%memory], <x0-3>; st.shared.v4.b32 [%shared], <x4-7>; $ [%shared], [%memory], #; "
      "cp.async.commit_group; cp.async.wait_group 0; ld.shared.v4.b32 <d0-3>, [%shared];"},
     {"cp.async.cg.shared.global/part", "b32*4:b32*4,lane:u32", "",
      "st.global.v4.b32 [%memory], <x0-3>; min.u32 %x4, %x4, 16; $ [%shared], [%memory], 16, %x4; "
      "cp.async.wait_all; ld.shared.v4.b32 <d0-3>, [%shared];"},
-    {"mbarrier.{test_wait,try_wait}.parity.shared.b64", "pred,pred,pred,b32:b64", "",
-     "mbarrier.init.shared.b64 [%shared], 2; mbarrier.arrive.shared.b64 %x0, [%shared]; $ %d0, [%shared], 0; "
-     "mbarrier.arrive.expect_tx.shared.b64 _, [%shared], 16; mbarrier.test_wait.parity.shared.b64 %d1, "
-     "[%shared], 0; mbarrier.complete_tx.shared.b64 [%shared], 16; $ %d2, [%shared], 0; "
-     "mbarrier.pending_count.b64 %d3, %x0;"},
-    {"barrier.cluster.{arrive,arrive.relaxed,arrive.aligned}", "b32:b32", "",
-     "st.shared.b32 [%shared], %x0; $; barrier.cluster.wait; ld.shared.b32 %d0, [%shared];"},
-    {"getctarank.shared::cluster.u32", "b32:b32", "", "mov.b32 %x0, %shared; $ %d0, %x0;"},
-    {"mapa.shared::cluster.u32", "b32:b32", "",
-     "st.shared.b32 [%shared], %x0; $ %shared, %shared, 0; ld.shared::cluster.b32 %d0, [%shared];"},
 };
-
-std::vector<std::string> split(std::string_view text, char separator) {
-  std::vector<std::string> parts;
-  while (true) {
-    const std::size_t at = text.find(separator);
-    parts.emplace_back(text.substr(0, at));
-    if (at == std::string_view::npos) return parts;
-    text.remove_prefix(at + 1);
-  }
-}
 
 // Types of a matrix instruction's A and B: the two components before the last; f16 -> f16x2, s8 -> s8x4.
 std::string packed(const std::string& type) {
@@ -328,7 +309,7 @@ std::vector<ValueType> parse_types(const std::string& list, const std::vector<st
     if (n >= components.size()) throw std::logic_error("too few components");
     return components[components.size() - 1 - n];
   };
-  for (std::string token : split(list, ',')) {
+  for (std::string token : parts_of(list, ',')) {
     std::size_t count = 1;
     if (const std::size_t star = token.find('*'); star != std::string::npos) {
       count = std::stoul(token.substr(star + 1));
@@ -409,7 +390,7 @@ Form build(const Row& row, const std::string& text) {
   const std::size_t slash = text.find('/');
   const std::string instruction = text.substr(0, slash);
   const std::string suffix = slash == std::string::npos ? "" : text.substr(slash + 1);
-  const std::vector<std::string> components = split(instruction, '.');
+  const std::vector<std::string> components = parts_of(instruction, '.');
   const std::string signature = row.signature;
   const std::size_t middle = signature.find(':');
   form.results = parse_types(signature.substr(0, middle), components);
@@ -424,6 +405,17 @@ Form build(const Row& row, const std::string& text) {
   return form;
 }
 
+// A family's evaluator, if its kernel is the same: so evaluators, too, are held to what devices gave.
+void borrow_evaluator(Form& form) {
+  if (form.text.find('/') != std::string::npos) return;  // a row of the kit's own
+  const Sweep sweep = sweep_of(form.text);
+  if (sweep.body != form.body) return;
+  const Form swept = form_of(sweep);
+  if (swept.results.size() == form.results.size() &&
+      std::ranges::equal(swept.operands, form.operands, {}, &ValueType::name, &ValueType::name))
+    form.evaluate = swept.evaluate;
+}
+
 }  // namespace
 
 std::vector<std::string> expand_braces(const std::string& pattern) {
@@ -434,7 +426,7 @@ std::vector<std::string> expand_braces(const std::string& pattern) {
     throw std::logic_error("conformance: '" + pattern + "' lacks a closing brace");
   std::vector<std::string> out;
   const std::vector<std::string> rest = expand_braces(pattern.substr(close + 1));
-  for (const std::string& choice : split(pattern.substr(open + 1, close - open - 1), ',')) {
+  for (const std::string& choice : parts_of(pattern.substr(open + 1, close - open - 1), ',')) {
     for (const std::string& tail : rest) out.push_back(pattern.substr(0, open) + choice + tail);
   }
   return out;
@@ -448,11 +440,14 @@ std::vector<Form> all_forms() {
       if (!seen.insert(text).second) continue;  // a form that an earlier row has
       try {
         forms.push_back(build(row, text));
+        borrow_evaluator(forms.back());
       } catch (const std::exception& error) {
         throw std::logic_error("conformance: row '" + text + "': " + error.what());
       }
     }
   }
+  for (Form& form : swept_forms())
+    if (seen.insert(form.text).second) forms.push_back(std::move(form));
   return forms;
 }
 

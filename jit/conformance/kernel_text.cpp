@@ -15,7 +15,8 @@ std::string address(const std::string& base, std::size_t number, std::uint64_t t
 
 }  // namespace
 
-std::string module_header() { return ".version 8.4\n.target sm_90\n.address_size 64\n\n"; }
+// PTX 9.0 has every form of the machine, and wgmma is a matter of sm_90a.
+std::string module_header() { return ".version 9.0\n.target sm_90a\n.address_size 64\n\n"; }
 
 std::string entry_text(const Form& form, std::uint64_t threads, const std::string& name) {
   const bool uses_memory = form.body.find("%memory") != std::string::npos;

@@ -49,6 +49,19 @@ std::uint64_t get_bits(std::string_view bytes, std::uint64_t at, int bits) {
   return value;
 }
 
+// Results at their width, operand by operand.
+std::string packed(const Form& form, std::uint64_t threads, const std::vector<std::uint64_t>& slots) {
+  BitWriter bits;
+  for (std::size_t r = 0; r < form.results.size(); ++r)
+    for (std::uint64_t thread = 0; thread < threads; ++thread)
+      bits.put(slots.at(r * threads + thread), form.results[r].bits);
+  return bits.bytes();
+}
+
+constexpr std::pair<Verdict, const char*> kVerdicts[] = {{Verdict::accepted, "accepted"},
+                                                         {Verdict::evaluated, "evaluated"},
+                                                         {Verdict::rejected, "rejected"},
+                                                         {Verdict::failed, "failed"}};
 std::map<std::string, Form> forms_by_text() {
   std::map<std::string, Form> forms;
   for (Form& form : all_forms()) {
@@ -79,54 +92,83 @@ std::string one_line(std::string text) {
 
 }  // namespace
 
+std::string_view name(Verdict verdict) { return kVerdicts[static_cast<std::size_t>(verdict)].second; }
+
 Options record_options(std::uint64_t seed) {
   return {.seed = seed, .patterns = 256, .matrix_patterns = 2048, .exhaustive = false, .filter = ""};
 }
 
 Record make_record(Target& device, const Options& options, std::string driver, std::string date) {
-  const std::vector<Form> forms = selected_forms(options);
   Record record{.device = device.name(),
                 .driver = std::move(driver),
                 .date = std::move(date),
                 .ptx_version = "8.4",
                 .seed = options.seed,
                 .forms = {}};
-  run_forms(device, forms, options, [&](std::size_t i, Outputs outputs) {
-    const bool accepted = outputs.loaded && outputs.error.empty();
-    const std::uint64_t threads = options.threads(forms[i]);
-    record.forms.push_back({forms[i].text, accepted, accepted ? "" : one_line(outputs.error), threads,
-                            operand_checksum(forms[i], options.seed, threads), std::move(outputs.slots)});
-  });
+  continue_record(record, device, options);
   return record;
+}
+
+void continue_record(Record& record, Target& device, const Options& options) {
+  if (record.device != device.name() || record.seed != options.seed)
+    throw RecordError("record: it is of " + record.device + " with seed " + std::to_string(record.seed) +
+                      ", and cannot go on with " + device.name() + " and seed " +
+                      std::to_string(options.seed));
+  const std::vector<Form> forms = selected_forms(options);
+  for (std::size_t i = 0; i < record.forms.size(); ++i)
+    if (i >= forms.size() || record.forms[i].text != forms[i].text)
+      throw RecordError("record: its form '" + record.forms[i].text + "' is not number " + std::to_string(i) +
+                        " of those that are to be recorded; begin it anew");
+  Evaluators evaluators;
+  while (record.forms.size() < forms.size()) {
+    const Form& form = forms[record.forms.size()];
+    const std::uint64_t threads = options.threads(form);
+    Outputs outputs = run_form(device, form, options.seed, threads);
+    RecordedForm recorded;
+    recorded.text = form.text;
+    recorded.verdict = !outputs.loaded          ? Verdict::rejected
+                       : !outputs.error.empty() ? Verdict::failed
+                                                : Verdict::accepted;
+    recorded.note = one_line(outputs.error);
+    recorded.threads = threads;
+    recorded.operands = operand_checksum(form, options.seed, threads);
+    if (recorded.verdict == Verdict::accepted && form.evaluate) {
+      const std::string bits = packed(form, threads, outputs.slots);
+      if (bits == packed(form, threads, run_form(evaluators, form, options.seed, threads).slots)) {
+        recorded.verdict = Verdict::evaluated;
+        recorded.results = checksum(bits);
+      }
+    }
+    if (recorded.verdict == Verdict::accepted) recorded.slots = std::move(outputs.slots);
+    record.forms.push_back(std::move(recorded));
+    if (record.forms.back().verdict == Verdict::failed) return;
+  }
+}
+
+bool complete(const Record& record, const Options& options) {
+  return record.forms.size() == selected_forms(options).size();
 }
 
 Report replay(const Record& record, Target& actual) {
   const std::map<std::string, Form> table = forms_by_text();
+  Evaluators evaluators;
   Report report{.expected_name = record.device, .actual_name = actual.name(), .forms = {}};
-  // Forms of equal thread counts go to the target together.
-  std::map<std::uint64_t, std::vector<const RecordedForm*>> by_threads;
-  for (const RecordedForm& form : record.forms) by_threads[form.threads].push_back(&form);
-  for (const auto& [threads, of_threads] : by_threads) {
-    const std::vector<const RecordedForm*>& recorded = of_threads;  // clang 14 cannot capture a binding
-    std::vector<Form> forms;
-    for (const RecordedForm* form : recorded) {
-      forms.push_back(find(table, form->text, "record"));
-      if (operand_checksum(forms.back(), record.seed, threads) != form->operands) {
-        throw RecordError("record: the operands of '" + form->text +
-                          "' are drawn otherwise now; record the device again");
-      }
+  for (const RecordedForm& recorded : record.forms) {
+    const Form& form = find(table, recorded.text, "record");
+    const std::uint64_t threads = recorded.threads;
+    if (operand_checksum(form, record.seed, threads) != recorded.operands)
+      throw RecordError("record: the operands of '" + form.text +
+                        "' are drawn otherwise now; record the device again");
+    Outputs expected{
+        .loaded = recorded.verdict != Verdict::rejected, .error = recorded.note, .slots = recorded.slots};
+    if (recorded.verdict == Verdict::evaluated) {
+      expected = run_form(evaluators, form, record.seed, threads);
+      if (!expected.error.empty() || checksum(packed(form, threads, expected.slots)) != recorded.results)
+        throw RecordError("record: " + record.device + " gave what the evaluator of '" + form.text +
+                          "' said, which says something else now; record the device again");
     }
-
-    const Options options{.seed = record.seed,
-                          .patterns = threads,
-                          .matrix_patterns = threads,
-                          .exhaustive = false,
-                          .filter = ""};
-    run_forms(actual, forms, options, [&, count = threads](std::size_t i, Outputs outputs) {
-      const Outputs expected{
-          .loaded = recorded[i]->accepted, .error = recorded[i]->note, .slots = recorded[i]->slots};
-      report.forms.push_back(compare(forms[i], record.seed, count, expected, outputs));
-    });
+    report.forms.push_back(
+        compare(form, record.seed, threads, expected, run_form(actual, form, record.seed, threads)));
   }
   return report;
 }
@@ -139,17 +181,11 @@ void write_record(const Record& record, const std::string& path) {
           "\nforms " + std::to_string(record.forms.size()) + "\n";
   for (const RecordedForm& recorded : record.forms) {
     const Form& form = find(table, recorded.text, path);
-    text += recorded.text + (recorded.accepted ? " accepted " : " rejected ") +
-            std::to_string(recorded.threads) + " " + std::to_string(recorded.operands) + " " + recorded.note +
+    text += recorded.text + " " + std::string(name(recorded.verdict)) + " " +
+            std::to_string(recorded.threads) + " " + std::to_string(recorded.operands) + " " +
+            (recorded.verdict == Verdict::evaluated ? std::to_string(recorded.results) : recorded.note) +
             "\n";
-    if (!recorded.accepted) continue;
-    BitWriter bits;
-    for (std::size_t r = 0; r < form.results.size(); ++r) {
-      for (std::uint64_t thread = 0; thread < recorded.threads; ++thread) {
-        bits.put(recorded.slots.at(r * recorded.threads + thread), form.results[r].bits);
-      }
-    }
-    text += bits.bytes();
+    if (recorded.verdict == Verdict::accepted) text += packed(form, recorded.threads, recorded.slots);
   }
   text += "\nchecksum " + std::to_string(checksum(text)) + "\n";
   std::ofstream file(path, std::ios::binary | std::ios::trunc);
@@ -203,10 +239,17 @@ Record read_record(const std::string& path) {
     std::string verdict;
     std::istringstream words(line());
     words >> recorded.text >> verdict >> recorded.threads >> recorded.operands;
-    std::getline(words >> std::ws, recorded.note);
-    recorded.accepted = verdict == "accepted";
+    const auto* named = std::ranges::find(kVerdicts, verdict, [](const auto& row) { return row.second; });
+    if (named == std::end(kVerdicts))
+      throw RecordError(path + ": form '" + recorded.text + "' has the verdict '" + verdict +
+                        "', expected accepted, evaluated, rejected or failed");
+    recorded.verdict = named->first;
+    if (recorded.verdict == Verdict::evaluated)
+      words >> recorded.results;
+    else
+      std::getline(words >> std::ws, recorded.note);
     const Form& form = find(table, recorded.text, path);
-    if (recorded.accepted) {
+    if (recorded.verdict == Verdict::accepted) {
       const std::uint64_t bytes = (result_bits(form) * recorded.threads + 7) / 8;
       if (recorded.threads == 0 || recorded.threads > (1u << 24) || at + bytes > end) {
         throw RecordError(path + ": form '" + recorded.text + "' claims " + std::to_string(recorded.threads) +

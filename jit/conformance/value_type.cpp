@@ -38,8 +38,8 @@ struct DrawRow {
 };
 constexpr DrawRow kDraws[] = {{"shift:", Draw::shift},       {"lane:", Draw::lane},
                               {"nonzero:", Draw::nonzero},   {"tidy:", Draw::tidy},
-                              {"matrix_a:", Draw::matrix_a}, {"matrix_b:", Draw::matrix_b},
-                              {"matrix_c:", Draw::matrix_c}};
+                              {"small:", Draw::small},       {"matrix_a:", Draw::matrix_a},
+                              {"matrix_b:", Draw::matrix_b}, {"matrix_c:", Draw::matrix_c}};
 
 // SplitMix64's finaliser over the words in turn, as everywhere in this project.
 constexpr std::uint64_t mix(std::uint64_t x) {
@@ -184,6 +184,19 @@ std::uint64_t moderate_float(FloatLayout form, int spread, std::uint64_t random)
   return with_sign(form, bits, (random & 1) != 0);
 }
 
+// A whole number from -4 to 4.
+std::uint64_t small_float(FloatLayout form, std::uint64_t random) {
+  const int number = static_cast<int>(random >> 8 & 0xffff) % 9 - 4;
+  if (number == 0) return 0;
+  const int exponent = std::ilogb(number);  // number = (1 + fraction) 2^exponent
+  const int fraction = std::abs(number) - (1 << exponent);
+  const std::uint64_t field = low_mask(form.exponent_bits - 1) + static_cast<std::uint64_t>(exponent);
+  return with_sign(form,
+                   (field << form.fraction_bits) | static_cast<std::uint64_t>(fraction)
+                                                       << (form.fraction_bits - exponent),
+                   number < 0);
+}
+
 // Mixes for the operands of a matrix step, chosen per warp so that a whole fragment probes one thing.
 std::uint64_t matrix_element(FloatLayout form, Draw draw, std::uint64_t warp, std::uint64_t random) {
   const std::uint64_t fresh = mix(random);
@@ -227,6 +240,7 @@ std::uint64_t element_pattern(const ValueType& type, int bits, std::uint64_t ind
     return matrix_element(form, type.draw, index / 32, random);
   }
   if (type.draw == Draw::tidy) return moderate_float(form, 3, random);
+  if (type.draw == Draw::small) return small_float(form, random);
   if (special) return with_sign(form, special_float(form, random >> 8, mix(random)), (random & 1) != 0);
   const std::uint64_t fresh = mix(random);
   switch (index % 4) {

@@ -12,9 +12,10 @@ namespace attest::conformance {
 enum class Element { bits, f16, bf16, f32, f64, e4m3, e5m2 };
 
 // How operands are drawn. `any`: special and random patterns. `shift`: small counts around the widths.
-// `lane`: 0 to 63. `nonzero`: any but zero. `tidy`: finite, moderate numbers. `matrix_*`: the operands A, B
-// and C of a matrix step, per warp one of several mixes that probe a tensor core's alignment.
-enum class Draw { any, shift, lane, nonzero, tidy, matrix_a, matrix_b, matrix_c };
+// `lane`: 0 to 63. `nonzero`: any but zero. `tidy`: finite, moderate numbers. `small`: whole numbers from -4
+// to 4, which every float format holds. `matrix_*`: the operands A, B and C of a matrix step, per warp one of
+// several mixes that probe a tensor core's alignment.
+enum class Draw { any, shift, lane, nonzero, tidy, small, matrix_a, matrix_b, matrix_c };
 
 struct ValueType {
   std::string name;  // as written in the table of forms: "f16x2", "matrix_a:bf16x2", "nonzero:s32", "pred"

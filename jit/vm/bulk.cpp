@@ -9,9 +9,9 @@
 #include <utility>
 
 #include "jit/vm/async.h"
+#include "jit/vm/hash.h"
 #include "jit/vm/mbarrier.h"
 #include "jit/vm/observer.h"
-#include "jit/vm/scheduler.h"
 
 namespace attest::vm {
 

@@ -58,13 +58,15 @@ class Clocks {
   std::vector<Entry> entries_;  // by unit, then newest first; a lane of a unit appears once
 };
 
-// What somebody is ordered after, and what of that a fence.proxy.async on the way showed to the async proxy.
+// What somebody is ordered after, and what of that a fence.proxy.async on the way showed to the async proxy:
+// of global and of shared memory, since a fence may be for one of them.
 struct Knowledge {
-  Clocks known, fenced;
-  bool empty() const { return known.empty() && fenced.empty(); }
+  Clocks known, fenced_global, fenced_shared;
+  bool empty() const { return known.empty() && fenced_global.empty() && fenced_shared.empty(); }
   void join(const Knowledge& other) {
     known.join(other.known);
-    fenced.join(other.fenced);
+    fenced_global.join(other.fenced_global);
+    fenced_shared.join(other.fenced_shared);
   }
 };
 

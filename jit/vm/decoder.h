@@ -78,7 +78,6 @@ class Decoder {
   uint64_t parameter_bytes() const;  // of the kernel
   bool in_entry() const { return current_ == 0; }
   uint32_t current_function_index() const { return static_cast<uint32_t>(current_); }
-  const FunctionCode& current_function() const { return code_.functions[current_]; }
   uint32_t callee_row();
   uint32_t carry_row();  // predicate: the condition code of add.cc
   const syntax::Statement* prototype(const std::string& name) const;

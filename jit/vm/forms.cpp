@@ -15,6 +15,7 @@ const FormTable& FormTable::instance() {
     add_half_forms(all);
     add_compare_forms(all);
     add_convert_forms(all);
+    add_convert_float_forms(all);
     add_move_forms(all);
     add_memory_forms(all);
     add_atomic_forms(all);

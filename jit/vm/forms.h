@@ -55,6 +55,7 @@ void add_float_forms(FormTable& table);
 void add_half_forms(FormTable& table);
 void add_compare_forms(FormTable& table);
 void add_convert_forms(FormTable& table);
+void add_convert_float_forms(FormTable& table);
 void add_move_forms(FormTable& table);
 void add_memory_forms(FormTable& table);
 void add_atomic_forms(FormTable& table);

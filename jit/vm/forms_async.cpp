@@ -10,8 +10,8 @@
 #include "jit/vm/async.h"
 #include "jit/vm/decoder.h"
 #include "jit/vm/forms.h"
+#include "jit/vm/hash.h"
 #include "jit/vm/mbarrier.h"
-#include "jit/vm/scheduler.h"
 #include "jit/vm/warp.h"
 
 namespace attest::vm {

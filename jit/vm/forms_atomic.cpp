@@ -125,8 +125,7 @@ void add_f32_by_space(Warp& warp, const Instruction& instruction) {
 void add_atomic_forms(FormTable& table) {
   for (const char* type : {"u32", "s32"})
     add_rows<'w'>(table, string(".add.") + type, atomic<uint32_t, &add<uint32_t>>, "*a = *a + b.");
-  for (const char* type : {"u64", "s64"})
-    add_rows<'q'>(table, string(".add.") + type, atomic<uint64_t, &add<uint64_t>>, "*a = *a + b.");
+  add_rows<'q'>(table, ".add.u64", atomic<uint64_t, &add<uint64_t>>, "*a = *a + b.");
   add_rows<'f'>(table, ".add.f32", add_f32_by_space,
                 "*a = *a + b, rounded to nearest; global memory flushes subnormals.");
   add_rows<'d'>(table, ".add.f64", atomic<double, &add<double>>, "*a = *a + b, rounded to nearest.");

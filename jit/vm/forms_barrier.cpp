@@ -1,4 +1,5 @@
 // bar and barrier: arrival, completion, and what goes wrong on the way.
+#include <algorithm>
 #include <bit>
 #include <string>
 
@@ -78,6 +79,16 @@ bool complete(Block& block, uint32_t number) {
   if (barrier.arrived < (barrier.counted ? barrier.expected : living_threads(block))) return false;
   release(block, number);
   return true;
+}
+
+// Whether every living thread of the block waits at a barrier for the whole block. Lanes may have exited
+// after the others of their warp arrived one by one: the barrier does not wait for them (PTX ISA, exit).
+bool held_up_by_nobody(const Block& block, uint32_t number) {
+  const Barrier& barrier = block.barriers[number];
+  if (!barrier.open || barrier.counted) return false;
+  return std::all_of(block.warps.begin(), block.warps.end(), [&](const Warp& warp) {
+    return (warp.living & ~(waiting_at(warp, number) & warp.counted)) == 0;
+  });
 }
 
 // `lanes` of the warp arrive together; `threads` is what they count.
@@ -238,7 +249,14 @@ bool settle_barrier(Warp& warp) {
 
 bool retry_barriers(Block& block) {
   bool any = false;
-  for (uint32_t number = 0; number < kBarriers; ++number) any = complete(block, number) || any;
+  for (uint32_t number = 0; number < kBarriers; ++number) {
+    if (complete(block, number)) {
+      any = true;
+    } else if (held_up_by_nobody(block, number)) {
+      release(block, number);
+      any = true;
+    }
+  }
   return any;
 }
 

@@ -5,6 +5,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "jit/vm/arithmetic_mode.h"
 #include "jit/vm/async.h"
 #include "jit/vm/bulk.h"
 #include "jit/vm/bulk_operands.h"
@@ -146,13 +147,15 @@ void load(Warp& warp, const Instruction& instruction) {
 }
 
 // What the operation of the instruction does to elements of the map; null copies.
-Combine combine_of(const Warp& warp, const Instruction& instruction, uint32_t lane, const TensorMap& map) {
+Combine combine_of(Warp& warp, const Instruction& instruction, uint32_t lane, const TensorMap& map) {
   const auto number = static_cast<size_t>(instruction.immediate >> 8);
   if (number == 0) return nullptr;
   const std::string name = kOperations[number - 1];
   std::string type(name_of(map.type));
   const bool bitwise = name == "and" || name == "or" || name == "xor",
              integer = type[0] == 'u' || type[0] == 's';
+  // Names of forms with a type tell the mode so; here only the map knows.
+  if (!integer && warp.launch->options->arithmetic == Arithmetic::payload) refuse_in_mode(warp, instruction);
   if (bitwise && integer) type[0] = 'b';
   if (name == "add" && type == "s64") type = "u64";  // the same bits
   const BulkReduction* const row = find_reduction(name, type);

@@ -139,11 +139,13 @@ void set(Warp& warp, const Instruction& instruction) {
   }
 }
 
-template <char Target, char L, uint8_t Bool>
+// Second: whether p|q is possible.
+template <char Target, char L, uint8_t Bool, bool Second>
 void decode_compare(Decoder& decoder, const syntax::Instruction& in, Instruction& out) {
   string letters = {Target, L, L};
   if (Bool != kNone) letters += 'p';
   decoder.operands_by_letters(letters, in, out);
+  if (!Second && out.r[5] != kNoRow) decoder.fail("a comparison of one half has one result");
   out.variant = Bool;
 }
 
@@ -153,14 +155,17 @@ constexpr const char* kSetpMeaning = "Compares into a predicate, and its complem
 constexpr const char* kSetMeaning = "Compares into a register: all ones or 1.0 where it holds, else 0.";
 
 // One row per way to combine.
-template <char Target, char L>
+template <char Target, char L, bool Second = true>
 void add_rows(FormTable& table, const string& head, const string& tail, Handler run, Handler comparison) {
   const char* section = Target == 'P' ? kSetp : kSet;
   const char* meaning = Target == 'P' ? kSetpMeaning : kSetMeaning;
-  table.add({head + tail, "", run, section, meaning, decode_compare<Target, L, kNone>, comparison});
-  table.add({head + ".and" + tail, "", run, section, meaning, decode_compare<Target, L, kAnd>, comparison});
-  table.add({head + ".or" + tail, "", run, section, meaning, decode_compare<Target, L, kOr>, comparison});
-  table.add({head + ".xor" + tail, "", run, section, meaning, decode_compare<Target, L, kXor>, comparison});
+  table.add({head + tail, "", run, section, meaning, decode_compare<Target, L, kNone, Second>, comparison});
+  table.add(
+      {head + ".and" + tail, "", run, section, meaning, decode_compare<Target, L, kAnd, Second>, comparison});
+  table.add(
+      {head + ".or" + tail, "", run, section, meaning, decode_compare<Target, L, kOr, Second>, comparison});
+  table.add(
+      {head + ".xor" + tail, "", run, section, meaning, decode_compare<Target, L, kXor, Second>, comparison});
 }
 
 // Every row of one comparison of one type. L: the operand letter of the source.
@@ -168,16 +173,18 @@ template <class T, Cmp C, bool Ftz, char L>
 void add_spelling(FormTable& table, const string& cmp, const string& type) {
   const Handler comparison = compare_lanes<T, C, Ftz>;
   const string ftz = Ftz ? ".ftz" : "";
-  add_rows<'P', L>(table, "setp." + cmp, ftz + "." + type, setp<false>, comparison);
+  constexpr bool kHalf = std::is_same_v<T, F16> || std::is_same_v<T, BF16>;
+  add_rows<'P', L, !kHalf>(table, "setp." + cmp, ftz + "." + type, setp<false>, comparison);
   add_rows<'W', L>(table, "set." + cmp, ftz + ".u32." + type, set<false, 0xFFFFFFFFu>, comparison);
   add_rows<'W', L>(table, "set." + cmp, ftz + ".s32." + type, set<false, 0xFFFFFFFFu>, comparison);
-  add_rows<'W', L>(table, "set." + cmp, ftz + ".f32." + type, set<false, 0x3F800000u>, comparison);
+  if constexpr (!kHalf)
+    add_rows<'W', L>(table, "set." + cmp, ftz + ".f32." + type, set<false, 0x3F800000u>, comparison);
   if constexpr (Ftz && std::is_same_v<T, float>) {  // ptxas also takes .ftz behind the result's type
     add_rows<'W', L>(table, "set." + cmp, ".u32.ftz." + type, set<false, 0xFFFFFFFFu>, comparison);
     add_rows<'W', L>(table, "set." + cmp, ".s32.ftz." + type, set<false, 0xFFFFFFFFu>, comparison);
     add_rows<'W', L>(table, "set." + cmp, ".f32.ftz." + type, set<false, 0x3F800000u>, comparison);
   }
-  if constexpr (std::is_same_v<T, F16> || std::is_same_v<T, BF16>) {
+  if constexpr (kHalf) {
     constexpr uint32_t kOne = std::is_same_v<T, F16> ? 0x3C00u : 0x3F80u;
     const Handler halves = compare_halves<T, C, Ftz>;
     add_rows<'H', L>(table, "set." + cmp, ftz + "." + type + "." + type, set<false, kOne>, comparison);
@@ -266,7 +273,7 @@ void add_compare_forms(FormTable& table) {
   add_floats<BF16, 'h'>(table, "bf16");
 
   const char* section = "comparison-and-selection-instructions-selp";
-  for (const char* type : {"b16", "u16", "s16", "f16", "bf16"})
+  for (const char* type : {"b16", "u16", "s16"})
     table.add({string("selp.") + type, "Hhhp", lanes<selp<uint16_t>>(), section,
                "a if the predicate holds, else b."});
   for (const char* type : {"b32", "u32", "s32"})

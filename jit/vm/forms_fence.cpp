@@ -13,11 +13,12 @@ namespace {
 
 constexpr const char* kSection = "parallel-synchronization-and-communication-instructions-membar";
 
-// fence.proxy.async{.space}: execution here has one proxy only; the observers see the fence.
+// fence.proxy.async{.space}: execution here has one proxy only; the observers see the fence. One of
+// .shared::cta counts as one of .shared::cluster.
 void proxy_fence(Warp& warp, const Instruction& instruction) {
   if (!observed(warp)) return;
   const Site site = site_of(warp, instruction);
-  for (Observer* observer : warp.launch->observers) observer->proxy_fence(site);
+  for (Observer* observer : warp.launch->observers) observer->proxy_fence(site, instruction.memory.space);
 }
 
 // membar, fence: order is the observers' business; execution here is sequentially consistent.
@@ -27,6 +28,12 @@ void fence(Warp& warp, const Instruction& instruction) {
   const FenceEvent event{site, instruction.memory.order, instruction.memory.scope,
                          instruction.memory.mbarrier_init};
   for (Observer* observer : warp.launch->observers) observer->fence(event);
+}
+
+template <Space S>
+void decode_proxy(Decoder& decoder, const syntax::Instruction& in, Instruction& out) {
+  decode_nothing(decoder, in, out);
+  out.memory.space = S;
 }
 
 template <Order O, Scope S>
@@ -79,10 +86,14 @@ void add_fence_forms(FormTable& table) {
   add("fence.acq_rel.cluster", decode_fence<Order::acq_rel, Scope::cluster>);
   add("fence.acq_rel.gpu", decode_fence<Order::acq_rel, Scope::gpu>);
   add("fence.acq_rel.sys", decode_fence<Order::acq_rel, Scope::sys>);
-  for (const std::string space : {"", ".global", ".shared::cta", ".shared::cluster"})
-    table.add({"fence.proxy.async" + space, "", proxy_fence, kSection,
-               "Orders generic accesses before those of the async proxy; the observers see it.",
-               decode_nothing});
+  const auto add_proxy = [&](const char* name, Decode decode) {
+    table.add({name, "", proxy_fence, kSection,
+               "Orders generic accesses before those of the async proxy; the observers see it.", decode});
+  };
+  add_proxy("fence.proxy.async", decode_proxy<Space::generic>);
+  add_proxy("fence.proxy.async.global", decode_proxy<Space::global>);
+  add_proxy("fence.proxy.async.shared::cta", decode_proxy<Space::shared>);
+  add_proxy("fence.proxy.async.shared::cluster", decode_proxy<Space::shared>);
   table.add({"fence.mbarrier_init.release.cluster", "", fence, kSection,
              "Orders mbarrier.init before what the cluster does after a barrier.", decode_init_fence});
   add_tensormap<Scope::cta>(table, "cta");

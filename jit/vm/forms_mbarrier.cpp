@@ -8,8 +8,8 @@
 #include "jit/vm/bulk.h"
 #include "jit/vm/decoder.h"
 #include "jit/vm/forms.h"
+#include "jit/vm/hash.h"
 #include "jit/vm/mbarrier.h"
-#include "jit/vm/scheduler.h"
 #include "jit/vm/spinning.h"
 #include "jit/vm/warp.h"
 
@@ -71,7 +71,8 @@ void change(Warp& warp, const Instruction& instruction) {
                "an asynchronous operation is under way that will complete on this mbarrier");
         return end_barrier(doer, block, at);
       case kArriveNoComplete:
-        if (value >= look_at_barrier(doer, block, at).pending)
+        if (const BarrierWord word = look_at_barrier(doer, block, at);
+            value == word.pending && word.bytes == 0)
           trap(warp, instruction, Rule::asynchronous, 1u << lane, "a .noComplete arrival ends the phase");
         [[fallthrough]];
       case kArrive:

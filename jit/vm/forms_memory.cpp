@@ -192,8 +192,7 @@ void add_memory(FormTable& table, const string& type) {
   };
   rows.template operator()<1>("");
   rows.template operator()<2>(".v2");
-  rows.template operator()<4>(".v4");
-  if constexpr (sizeof(M) == 4) rows.template operator()<8>(".v8");
+  if constexpr (sizeof(M) <= 4) rows.template operator()<4>(".v4");  // 32 bytes are for sm_100
 }
 
 // discard{.global}.L2 [a], 128: whoever reads the bytes before they are written again gets anything, so they

@@ -162,7 +162,7 @@ bool in_global(uint64_t a) { return a >> Memory::kBufferShift != 0; }
 void add_move_forms(FormTable& table) {
   const char* section = "data-movement-and-conversion-instructions-mov";
   const char* meaning = "Copies; packs or unpacks a vector, takes an address or a special register.";
-  for (const char* type : {"b16", "u16", "s16", "f16", "bf16"})
+  for (const char* type : {"b16", "u16", "s16"})
     table.add({string("mov.") + type, "", lanes<same<uint16_t>>(), section, meaning, decode_mov<'h'>});
   for (const char* type : {"b32", "u32", "s32"})
     table.add({string("mov.") + type, "", lanes<same<uint32_t>>(), section, meaning, decode_mov<'w'>});

@@ -10,8 +10,8 @@
 
 #include "jit/vm/decoder.h"
 #include "jit/vm/forms.h"
+#include "jit/vm/hash.h"
 #include "jit/vm/register_hazards.h"
-#include "jit/vm/scheduler.h"
 #include "jit/vm/warpgroup.h"
 #include "jit/vm/wgmma_multiply.h"
 

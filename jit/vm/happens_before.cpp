@@ -82,15 +82,16 @@ void HappensBefore::View::look_up(const Stamp& earlier) {
   looked_up_ = earlier;
   if (operation_) {
     known_ = operation_->start.known.covered(earlier);
-    fenced_ = operation_->start.fenced.covered(earlier);
+    fenced_global_ = operation_->start.fenced_global.covered(earlier);
+    fenced_shared_ = operation_->start.fenced_shared.covered(earlier);
   } else {
     known_ = block_->knowledge.known.covered(earlier) | warp_->knowledge.known.covered(earlier);
   }
 }
 
-bool HappensBefore::View::fenced(const Stamp& earlier) {
+bool HappensBefore::View::fenced(const Stamp& earlier, Space space) {
   look_up(earlier);
-  return (earlier.lanes & ~fenced_) == 0;
+  return (earlier.lanes & ~(space == Space::shared ? fenced_shared_ : fenced_global_)) == 0;
 }
 
 bool HappensBefore::View::after_slowly(const Stamp& earlier, uint32_t lanes) {
@@ -225,9 +226,11 @@ void HappensBefore::learn(uint32_t number, uint32_t index, uint32_t lanes, const
   each_lane(lanes, [&](uint32_t lane) { warp.of_lane[lane].join(knowledge); });
 }
 
-void HappensBefore::proxy_fence(uint32_t number, uint32_t warp, uint32_t lanes) {
+void HappensBefore::proxy_fence(uint32_t number, uint32_t warp, uint32_t lanes, Space space) {
+  const Clocks known = publish(number, warp, lanes).known;
   Knowledge fenced;
-  fenced.fenced = publish(number, warp, lanes).known;
+  if (space != Space::shared) fenced.fenced_global = known;
+  if (space != Space::global) fenced.fenced_shared = known;
   learn(number, warp, lanes, fenced);
 }
 

@@ -44,9 +44,9 @@ class HappensBefore {
   // What others learn from lanes that release now; their later events are not part of it.
   Knowledge publish(uint32_t block, uint32_t warp, uint32_t lanes);
   void learn(uint32_t block, uint32_t warp, uint32_t lanes, const Knowledge& knowledge);
-  // The async proxy sees from now on what the lanes know, and whoever learns from them knows that. A fence of
-  // several lanes counts as one behind all of them.
-  void proxy_fence(uint32_t block, uint32_t warp, uint32_t lanes);
+  // The async proxy sees from now on what the lanes know of global or of shared memory (generic: of both),
+  // and whoever learns from them knows that. A fence of several lanes counts as one behind all of them.
+  void proxy_fence(uint32_t block, uint32_t warp, uint32_t lanes, Space space);
 
   // Operations have numbers. Several lanes, one call after another, may start the same one.
   // The others throw std::logic_error for an operation that nobody started.
@@ -116,8 +116,8 @@ class HappensBefore::View {
     }
     return after_slowly(earlier, lanes);
   }
-  // Whether a fence.proxy.async stands between `earlier` and the start of this operation.
-  bool fenced(const Stamp& earlier);
+  // Whether a fence.proxy.async for this space stands between `earlier` and the start of this operation.
+  bool fenced(const Stamp& earlier, Space space);
 
  private:
   friend class HappensBefore;
@@ -131,7 +131,7 @@ class HappensBefore::View {
   // What was looked up last: neighbouring bytes mostly have the same history.
   Stamp looked_up_;
   bool valid_ = false;
-  uint32_t known_ = 0, fenced_ = 0;  // lanes
+  uint32_t known_ = 0, fenced_global_ = 0, fenced_shared_ = 0;  // lanes
 };
 
 }  // namespace attest::vm

@@ -36,6 +36,12 @@ std::string text(Dim3 dim) {
   return "(" + std::to_string(dim.x) + "," + std::to_string(dim.y) + "," + std::to_string(dim.z) + ")";
 }
 
+// Of a directive such as .reqntid, where axes may be left out.
+Dim3 shape(const std::vector<uint32_t>& values) {
+  const auto axis = [&](size_t i) { return i < values.size() ? values[i] : 1u; };
+  return {axis(0), axis(1), axis(2)};
+}
+
 void check_launch(const EntryInfo& info, const LaunchOptions& options, uint64_t params) {
   const auto refuse = [&](const std::string& what) {
     throw std::invalid_argument("launch of '" + info.name + "': " + what);
@@ -51,15 +57,13 @@ void check_launch(const EntryInfo& info, const LaunchOptions& options, uint64_t 
     refuse(std::to_string(info.static_shared_bytes) + " static and " +
            std::to_string(options.dynamic_shared_bytes) + " dynamic bytes of shared memory, at most " +
            std::to_string(kMaxSharedBytes) + " are possible");
-  const auto axis = [](const std::vector<uint32_t>& values, size_t i) {
-    return i < values.size() ? values[i] : 1u;
-  };
-  if (!info.reqntid.empty() &&
-      Dim3{axis(info.reqntid, 0), axis(info.reqntid, 1), axis(info.reqntid, 2)} != options.block)
-    refuse("blocks of " + text(options.block) + ", .reqntid demands " +
-           text({axis(info.reqntid, 0), axis(info.reqntid, 1), axis(info.reqntid, 2)}));
+  if (!info.reqntid.empty() && shape(info.reqntid) != options.block)
+    refuse("blocks of " + text(options.block) + ", .reqntid demands " + text(shape(info.reqntid)));
+  if (!info.cluster.empty() && shape(info.cluster) != options.cluster)
+    refuse("clusters of " + text(options.cluster) + ", .reqnctapercluster demands " +
+           text(shape(info.cluster)));
   if (!info.maxntid.empty()) {
-    const Dim3 most{axis(info.maxntid, 0), axis(info.maxntid, 1), axis(info.maxntid, 2)};
+    const Dim3 most = shape(info.maxntid);
     if (options.block.count() > most.count())
       refuse("blocks of " + std::to_string(options.block.count()) + " threads, .maxntid allows " +
              std::to_string(most.count()));
@@ -282,8 +286,7 @@ void Machine::State::prepare(const LaunchRequest& request, LaunchOptions& option
   const EntryInfo& info = request.program.entry(request.entry);
   options = request.options;
   if (!info.cluster.empty() && options.cluster == Dim3{}) {
-    const auto axis = [&](size_t i) { return i < info.cluster.size() ? info.cluster[i] : 1u; };
-    options.cluster = {axis(0), axis(1), axis(2)};
+    options.cluster = shape(info.cluster);
   }
   check_launch(info, options, request.params.size());
   const Module& variables = module(request.program);

@@ -129,7 +129,7 @@ class Observer {
   // The phase of the mbarrier at `address` (as in AccessEvent) is over. What was released to it or ended at
   // it before this belongs to the phase; what comes later to the next one.
   virtual void mbarrier_phase(const Site&, uint64_t /*address*/) {}
-  virtual void proxy_fence(const Site&) {}  // fence.proxy.async, of whatever spaces
+  virtual void proxy_fence(const Site&, Space /*global, shared or generic: both*/) {}  // fence.proxy.async
   virtual void cluster_arrive(const ClusterBarrierEvent&) {}
   virtual void cluster_wait(const ClusterBarrierEvent&) {}
 };

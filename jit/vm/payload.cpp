@@ -9,6 +9,8 @@
 #include <numbers>
 #include <string>
 
+#include "jit/vm/hash.h"
+
 namespace attest::vm {
 namespace {
 
@@ -72,14 +74,6 @@ Payload infinity(bool negative) { return special(Payload::Kind::infinite, negati
 Padic made_of(uint64_t hash) { return {hash | 1, 0, kBits}; }
 
 }  // namespace
-
-uint64_t hash_bits(uint64_t state,
-                   uint64_t value) {  // the finaliser of splitmix64 (Steele, Lea, Flood, 2014)
-  uint64_t x = (state ^ value) + 0x9E3779B97F4A7C15u;
-  x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9u;
-  x = (x ^ x >> 27) * 0x94D049BB133111EBu;
-  return x ^ x >> 31;
-}
 
 // --- 2-adic numbers ---
 

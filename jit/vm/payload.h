@@ -85,6 +85,4 @@ Agreement agreement(const Payload& a, const Payload& b);
 // Throws CannotCheck when fewer are known.
 uint64_t digest(const Payload& value);
 
-uint64_t hash_bits(uint64_t state, uint64_t value);
-
 }  // namespace attest::vm

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "jit/vm/arithmetic.h"
+#include "jit/vm/hash.h"
 
 namespace attest::vm {
 namespace {

@@ -15,17 +15,11 @@
 #include "jit/vm/arithmetic_mode.h"
 #include "jit/vm/formats.h"
 #include "jit/vm/forms.h"
+#include "jit/vm/hash.h"
 #include "jit/vm/warp.h"
 
 namespace attest::vm {
 namespace {
-
-uint64_t mix(uint64_t state, uint64_t value) {  // the finaliser of splitmix64 (Steele, Lea, Flood, 2014)
-  uint64_t x = (state ^ value) + 0x9E3779B97F4A7C15u;
-  x = (x ^ x >> 30) * 0xBF58476D1CE4E5B9u;
-  x = (x ^ x >> 27) * 0x94D049BB133111EBu;
-  return x ^ x >> 31;
-}
 
 double ulp(double exact) { return std::ldexp(1.0, std::ilogb(exact) - 23); }
 double two_ulps(double, double exact) { return 2 * ulp(exact); }
@@ -63,7 +57,7 @@ float moved(uint64_t seed, float a, float b, float nearest) {
   const double exact = op.exact(static_cast<double>(a), static_cast<double>(b));
   const double most = op.error(static_cast<double>(a), exact);
   uint64_t random =
-      mix(mix(seed, I), uint64_t{std::bit_cast<uint32_t>(a)} << 32 | std::bit_cast<uint32_t>(b));
+      hash_bits(hash_bits(seed, I), uint64_t{std::bit_cast<uint32_t>(a)} << 32 | std::bit_cast<uint32_t>(b));
   const double part = std::ldexp(static_cast<double>(random >> 11), -52) - 1;  // [-1, 1)
   const auto result = static_cast<float>(exact + part * std::max(0.0, most - ulp(exact) / 2));
   const bool bounded = I < 7 || std::fabs(result) <= 1;  // sin, cos, tanh
@@ -127,9 +121,9 @@ void perturbed_matrix_step(uint64_t seed, const TensorCoreModel& model, MatrixSh
       if (!std::isfinite(value(out))) continue;
       double sum =
           half ? value(start[i * n + j]) : static_cast<double>(std::bit_cast<float>(start[i * n + j]));
-      uint64_t random = mix(seed, start[i * n + j]);
+      uint64_t random = hash_bits(seed, start[i * n + j]);
       for (size_t k = 0; k < depth; ++k)
-        random = mix(random, uint64_t{a[i * depth + k]} << 32 | b[k * n + j]);
+        random = hash_bits(random, uint64_t{a[i * depth + k]} << 32 | b[k * n + j]);
       for (size_t first = 0; first < depth; first += step) {
         const size_t end = std::min(first + step, depth);
         int largest = sum == 0 ? kNoExponent : std::ilogb(sum);
@@ -141,13 +135,13 @@ void perturbed_matrix_step(uint64_t seed, const TensorCoreModel& model, MatrixSh
         const int unit = largest - model.fraction_bits;
         double total = 0;
         const auto take = [&](double term) {
-          random = mix(random, end);
+          random = hash_bits(random, end);
           const double scaled = std::ldexp(term, -unit);
           total += random & 1 ? std::floor(scaled) : std::ceil(scaled);
         };
         take(sum);
         for (size_t k = first; k < end; ++k) take(left[i * depth + k] * right[k * n + j]);
-        random = mix(random, end);
+        random = hash_bits(random, end);
         const Round mode = half ? Round::nearest : random & 1 ? Round::down : Round::up;
         out = encode(std::ldexp(total, unit), result, mode) << unused_bits;
         sum = value(out);

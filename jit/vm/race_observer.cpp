@@ -58,11 +58,13 @@ struct RaceObserver::State {
   };
   struct ClusterPhase {
     uint64_t number = 0;
-    Knowledge arrived;
+    Knowledge arrived;                       // for all who wait
+    std::map<uint32_t, Knowledge> of_block;  // for those who wait in the block
   };
 
   mutable std::mutex mutex;
-  bool concurrent = false;  // hooks come from several threads
+  bool concurrent = false;      // hooks come from several threads
+  bool clusters_of_one = true;  // a block each: their scope is the block's
   WatchedMemory memory;
   Dim3 threads;
   HappensBefore order;
@@ -84,6 +86,7 @@ struct RaceObserver::State {
     memory.begin_launch(event);
     threads = event.options.block;
     concurrent = event.options.host_threads > 1;
+    clusters_of_one = event.options.cluster.count() == 1;
     order = {};
     fences = {};
     viewer = made = 0;
@@ -91,6 +94,8 @@ struct RaceObserver::State {
     lines.clear();
     known.clear();
   }
+
+  Scope reach(Scope scope) const { return scope == Scope::cluster && clusters_of_one ? Scope::cta : scope; }
 
   void note(const Site& site) {
     if (site.pc >= lines.size()) lines.resize(site.pc + 1);
@@ -121,7 +126,8 @@ struct RaceObserver::State {
     if (!(earlier.writes || stamp.writes) || both_atomic(earlier, stamp)) return;
     if (!view.after(earlier, stamp.lanes)) {
       report(kind_of(earlier, stamp), earlier, stamp, place);
-    } else if (stamp.async_proxy && earlier.writes && !earlier.async_proxy && !view.fenced(earlier)) {
+    } else if (stamp.async_proxy && earlier.writes && !earlier.async_proxy &&
+               !view.fenced(earlier, place.region->space)) {
       report(Race::Kind::missing_proxy_fence, earlier, stamp, place);
     }
   }
@@ -210,7 +216,8 @@ struct RaceObserver::State {
   // Lanes follow each other: a later one may learn from an earlier one. Only if they read or release alone
   // they cannot.
   void strong(const AccessEvent& event, Stamp stamp) {
-    const MemoryQualifiers& how = event.qualifiers;
+    MemoryQualifiers how = event.qualifiers;
+    how.scope = reach(how.scope);
     stamp.atomic = true;
     stamp.block_scope = how.scope == Scope::cta && event.space == Space::global;
     const bool together =
@@ -267,11 +274,11 @@ struct RaceObserver::State {
     share.give_block(static_cast<uint32_t>(at.region->number), end);
   }
 
-  // The knowledge of those who arrived at this phase of a cluster's barrier; two phases overlap at most.
-  Knowledge& arrived(const ClusterBarrierEvent& event) {
+  // Two phases of a cluster's barrier overlap at most.
+  ClusterPhase& phase_of(const ClusterBarrierEvent& event) {
     ClusterPhase& phase = clusters[event.cluster][event.phase % 2];
-    if (phase.number != event.phase) phase = {event.phase, {}};
-    return phase.arrived;
+    if (phase.number != event.phase) phase = {event.phase, {}, {}};
+    return phase;
   }
 };
 
@@ -335,7 +342,7 @@ void RaceObserver::barrier_release(Dim3, uint64_t number, uint32_t barrier) {
 void RaceObserver::fence(const FenceEvent& event) {
   const auto lock = state_->lock();
   if (event.mbarrier_init) return state_->fences.fence_made(where_of(event.site));
-  state_->fences.fence(state_->order, where_of(event.site), event.order, event.scope);
+  state_->fences.fence(state_->order, where_of(event.site), event.order, state_->reach(event.scope));
 }
 
 void RaceObserver::warp_sync(const WarpSyncEvent& event) {
@@ -375,23 +382,29 @@ void RaceObserver::mbarrier_phase(const Site& site, uint64_t address) {
   at.region->releases.at(at.offset).end_phase();
 }
 
-void RaceObserver::proxy_fence(const Site& site) {
+void RaceObserver::proxy_fence(const Site& site, Space space) {
   const auto lock = state_->lock();
   const Where where = where_of(site);
-  state_->order.proxy_fence(where.block, where.warp, where.lanes);
+  state_->order.proxy_fence(where.block, where.warp, where.lanes, space);
 }
 
 void RaceObserver::cluster_arrive(const ClusterBarrierEvent& event) {
   const auto lock = state_->lock();
   const Where where = where_of(event.site);
-  state_->arrived(event).join(event.orders ? state_->order.publish(where.block, where.warp, where.lanes)
-                                           : state_->fences.fenced(where));
+  State::ClusterPhase& phase = state_->phase_of(event);
+  if (event.orders) return phase.arrived.join(state_->order.publish(where.block, where.warp, where.lanes));
+  const Fences::Given given = state_->fences.fenced(where);
+  phase.arrived.join(given.cluster);
+  phase.of_block[where.block].join(given.block);
 }
 
 void RaceObserver::cluster_wait(const ClusterBarrierEvent& event) {
   const auto lock = state_->lock();
   const Where where = where_of(event.site);
-  state_->order.learn(where.block, where.warp, where.lanes, state_->arrived(event));
+  const State::ClusterPhase& phase = state_->phase_of(event);
+  state_->order.learn(where.block, where.warp, where.lanes, phase.arrived);
+  const auto own = phase.of_block.find(where.block);
+  if (own != phase.of_block.end()) state_->order.learn(where.block, where.warp, where.lanes, own->second);
 }
 
 }  // namespace attest::vm

@@ -52,7 +52,7 @@ class RaceObserver : public Observer {
   void async_access(const AsyncAccessEvent& event) override;
   void async_end(const AsyncEndEvent& event) override;
   void mbarrier_phase(const Site& site, uint64_t address) override;
-  void proxy_fence(const Site& site) override;
+  void proxy_fence(const Site& site, Space space) override;
   void cluster_arrive(const ClusterBarrierEvent& event) override;
   void cluster_wait(const ClusterBarrierEvent& event) override;
 

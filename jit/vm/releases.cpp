@@ -89,13 +89,15 @@ void Fences::fence_made(const Where& where) {
   });
 }
 
-Knowledge Fences::fenced(const Where& where) const {
-  Knowledge all;
+Fences::Given Fences::fenced(const Where& where) const {
+  Given all;
   const auto warp = warps_.find(key(where));
   if (warp == warps_.end()) return all;
   each_lane(where.lanes, [&](uint32_t lane) {
     const auto fenced = warp->second.fenced.find(lane);
-    if (fenced != warp->second.fenced.end()) all.join(fenced->second.device);
+    if (fenced == warp->second.fenced.end()) return;
+    all.cluster.join(fenced->second.device);
+    all.block.join(fenced->second.block);
   });
   return all;
 }

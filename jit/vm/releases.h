@@ -64,8 +64,11 @@ class Fences {
   // fence.mbarrier_init hands on nothing but what the lanes have made: mbarriers.
   void made(const Where& where, const Knowledge& mbarrier);
   void fence_made(const Where& where);
-  // What the lanes hand on beyond their blocks by a relaxed arrival.
-  Knowledge fenced(const Where& where) const;
+  // What the lanes hand on by a relaxed arrival: to every block of the cluster, and to their own.
+  struct Given {
+    Knowledge cluster, block;
+  };
+  Given fenced(const Where& where) const;
   // Lanes that read a place of a region: acquires learn at once.
   void read(HappensBefore& order, const Where& where, const MemoryQualifiers& how, const Releases& region,
             const Released& from);

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "jit/vm/hash.h"
 #include "jit/vm/machine.h"
 #include "jit/vm/warp.h"
 
@@ -19,8 +20,8 @@ struct Cluster {
 };
 
 // Gives every warp of the cluster a turn in this order (shuffled: a few random turns), which is that of the
-// launch or, for a while, another one. False when all lanes have
-// exited, or when nobody can go on before the primary grid has ended (griddepcontrol.wait).
+// launch or, for a while, another one. False when all lanes have exited, or when nobody can go on before the
+// primary grid has ended (griddepcontrol.wait).
 // Throws Trap: what the kernel does wrong, a deadlock, a spent budget.
 bool advance(Cluster& cluster, Schedule order);
 
@@ -31,13 +32,5 @@ std::string who_waits(const Cluster& cluster);
 // must be runnable.
 uint32_t next_pc(const Warp& warp);
 void step(Warp& warp);
-
-// Well-mixed 64-bit generator step (splitmix64).
-inline uint64_t next_random(uint64_t& state) {
-  uint64_t z = (state += 0x9E3779B97F4A7C15u);
-  z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
-  z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
-  return z ^ (z >> 31);
-}
 
 }  // namespace attest::vm

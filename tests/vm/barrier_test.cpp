@@ -52,6 +52,31 @@ TEST(Barrier, LanesThatExitedAreNotWaitedFor) {
                           kTwoWarps)
                    .trap);
 }
+TEST(Barrier, LanesThatExitAfterTheOthersArrivedOneByOneDoNotHoldThemUp) {
+  // Lanes 16 to 31 count a while and exit; the last ones of both warps do so while everybody else waits.
+  const std::string body =
+      "and.b32 %r1, %t, 31; setp.lt.u32 %p1, %r1, 16; @%p1 bra WAIT; mov.u32 %r2, 0; COUNT: add.u32 %r2, "
+      "%r2, "
+      "1; setp.lt.u32 %p2, %r2, 1500; @%p2 bra COUNT; exit; WAIT: setp.eq.u32 %p3, %t, %t; "
+      "barrier.red.popc.u32 %r3, 0, %p3; mul.wide.u32 %rd1, %t, 4; add.u64 %rd1, %rd1, %d; st.global.u32 "
+      "[%rd1], %r3;";
+  for (const Schedule schedule : kSchedules) {
+    LaunchOptions options = kTwoWarps;
+    options.schedule = schedule;
+    const Ran ran = run_kernel(module_with(body), std::vector<uint32_t>(64), options);
+    ASSERT_FALSE(ran.trap) << ran.trap->what();
+    for (uint32_t i = 0; i < 64; ++i) EXPECT_EQ(ran.data[i], i % 32 < 16 ? 32u : 0u) << i;
+  }
+}
+TEST(Barrier, ALaneThatStaysElsewhereHoldsUpTheOthersThatArrivedOneByOne) {
+  const std::string body =
+      "setp.lt.u32 %p1, %t, 16; @%p1 bra WAIT; barrier.sync 1; exit; WAIT: barrier.sync 0;";
+  for (const Schedule schedule : kSchedules) {
+    LaunchOptions options = kTwoWarps;
+    options.schedule = schedule;
+    expect_trap(run_kernel(module_with(body), {1}, options), Rule::deadlock, "16 of 64 threads arrived");
+  }
+}
 TEST(Barrier, AWarpThatNeverComesIsADeadlockThatNamesTheWaiting) {
   const std::string body =
       "setp.lt.u32 %p1, %t, 32; @%p1 bra FIRST; bar.sync 1, 64; bra END; FIRST: bar.sync 2, 64; END:";

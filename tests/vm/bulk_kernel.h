@@ -21,6 +21,7 @@ struct BulkShape {
   uint64_t budget = 1u << 22;
   uint32_t clusters = 1;
   int host_threads = 1;
+  PayloadTable* payload = nullptr;  // payload arithmetic, if given
 };
 
 inline const std::vector<BulkShape> kBulkSchedules = {{.schedule = Schedule::lockstep},
@@ -82,6 +83,8 @@ inline BulkRan run_bulk(const std::string& body, const BulkShape& shape = {}, st
   options.schedule = shape.schedule;
   options.seed = shape.seed;
   options.instruction_budget = shape.budget;
+  if (shape.payload) options.arithmetic = Arithmetic::payload;
+  options.payload = shape.payload;
   BulkRan ran;
   try {
     machine.launch(program, "k", options,

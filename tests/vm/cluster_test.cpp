@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <stdexcept>
 
 #include "jit/vm/observer.h"
 #include "jit/vm/parse_error.h"
@@ -106,6 +107,19 @@ TEST(Cluster, EveryBlockKnowsItsPlace) {
       run_kernel(module_with(body), std::vector<uint32_t>(8), {.grid = {4, 2, 1}, .cluster = {2, 2, 1}});
   ASSERT_FALSE(ran.trap) << ran.trap->what();
   EXPECT_EQ(ran.data, (std::vector<uint32_t>{2004, 2014, 12004, 12014, 2124, 2134, 12124, 12134}));
+}
+TEST(Cluster, ALaunchHasTheShapeThatTheKernelDemands) {
+  std::string ptx = module_with("mov.u32 %r1, %cluster_nctaid.x; st.global.u32 [%d], %r1;");
+  ptx.replace(ptx.find("\n{"), 2, " .reqnctapercluster 2, 1, 1\n{");
+  LaunchOptions options = {.grid = {8, 2, 1}};
+  for (const Dim3 cluster : {Dim3{}, Dim3{2, 1, 1}}) {
+    options.cluster = cluster;
+    EXPECT_EQ(run_kernel(ptx, {0}, options).data[0], 2u);
+  }
+  for (const Dim3 cluster : {Dim3{4, 1, 1}, Dim3{1, 2, 1}}) {
+    options.cluster = cluster;
+    EXPECT_THROW(run_kernel(ptx, {0}, options), std::invalid_argument);
+  }
 }
 TEST(Cluster, ABlockWithoutAClusterIsOneOfItsOwn) {
   const std::string body = kBarrier +

@@ -35,8 +35,8 @@ class Rule : public Target {
       std::function<std::vector<std::uint64_t>(const std::vector<std::uint64_t>&, std::uint64_t threads)>;
   Rule(std::string name, Answer answer) : name_(std::move(name)), answer_(std::move(answer)) {}
   std::string name() const override { return name_; }
-  std::vector<std::uint64_t> run(const std::string&, std::uint64_t threads,
-                                 const std::vector<std::uint64_t>& operands, std::uint64_t) override {
+  std::vector<std::uint64_t> run(const Form&, std::uint64_t threads,
+                                 const std::vector<std::uint64_t>& operands) override {
     return answer_(operands, threads);
   }
 
@@ -92,9 +92,10 @@ TEST(ConformanceForms, PtxasAcceptsEveryForm) {
   file << module_header();
   std::size_t number = 0;
   for (const Form& form : all_forms())
-    file << "// " << form.text << "\n" << entry_text(form, 256, "k" + std::to_string(number++));
+    file << "// " << form.text << "\n"
+         << entry_text(form, record_options().threads(form), "k" + std::to_string(number++));
   file.close();
-  const std::string command = ptxas.string() + " -arch=sm_90 -O0 -o /dev/null " +
+  const std::string command = ptxas.string() + " -arch=sm_90a -O0 -o /dev/null " +
                               (folder / "all.ptx").string() + " > " + (folder / "log").string() + " 2>&1";
   const int status = std::system(command.c_str());
   std::ifstream log(folder / "log");
@@ -155,6 +156,20 @@ TEST(ConformancePatterns, NonzeroOperandsAreNeverZeroAndLanesStayBelow64) {
   for (std::uint64_t i = 0; i < 4096; ++i) {
     EXPECT_NE(pattern(parse_value_type("nonzero:u16"), 1, 0, i), 0u);
     EXPECT_LT(pattern(parse_value_type("lane:u32"), 1, 0, i), 64u);
+  }
+}
+
+TEST(ConformancePatterns, SmallNumbersAreWholeFromMinusFourToFour) {
+  for (const char* name :
+       {"small:f32", "small:f16x2", "small:bf16x2", "small:tf32", "small:e4m3x4", "small:e5m2x4"}) {
+    const ValueType type = parse_value_type(name);
+    const int bits = type.bits / type.elements;
+    std::set<double> values;
+    for (std::uint64_t i = 0; i < 256; ++i)
+      for (int element = 0; element < type.elements; ++element)
+        values.insert(element_value(
+            type.element, pattern(type, 1, 0, i) >> (element * bits) & ((std::uint64_t{1} << bits) - 1)));
+    EXPECT_EQ(values, (std::set<double>{-4, -3, -2, -1, 0, 1, 2, 3, 4})) << name;
   }
 }
 
@@ -286,7 +301,7 @@ TEST_F(RecordFile, ComesBackAsItWasWritten) {
   ASSERT_EQ(read.forms.size(), record.forms.size());
   for (std::size_t i = 0; i < read.forms.size(); ++i) {
     EXPECT_EQ(read.forms[i].text, record.forms[i].text);
-    EXPECT_EQ(read.forms[i].accepted, record.forms[i].accepted);
+    EXPECT_EQ(read.forms[i].verdict, record.forms[i].verdict);
     EXPECT_EQ(read.forms[i].slots, record.forms[i].slots);
   }
   EXPECT_TRUE(replay(read, rule).passed());
@@ -296,9 +311,85 @@ TEST_F(RecordFile, KeepsWhatTheDeviceRefused) {
   write_record(make("popc.b32"), path.string());
   const Record read = read_record(path.string());
   ASSERT_EQ(read.forms.size(), 1u);
-  EXPECT_FALSE(read.forms[0].accepted);
+  EXPECT_EQ(read.forms[0].verdict, Verdict::rejected);
   EXPECT_EQ(read.forms[0].note, "not an addition");
   EXPECT_EQ(replay(read, rule).forms[0].status, Status::rejected);
+}
+
+// A device that agrees with an evaluator needs no bits in the file.
+TEST_F(RecordFile, KeepsAChecksumWhereADeviceAgreesWithAnEvaluator) {
+  Evaluators right;
+  Options options = record_options();
+  options.filter = "popc.b32";  // without an evaluator
+  EXPECT_EQ(make_record(right, options, "", "").forms[0].verdict, Verdict::rejected);
+  options.filter = "set.lt.and.u32.s16";
+  const Record record = make_record(right, options, "13.0", "2026-11-26");
+  ASSERT_EQ(record.forms.size(), 1u);
+  EXPECT_EQ(record.forms[0].verdict, Verdict::evaluated);
+  EXPECT_TRUE(record.forms[0].slots.empty());
+  write_record(record, path.string());
+  EXPECT_LT(fs::file_size(path), 300u);
+  Record read = read_record(path.string());
+  EXPECT_EQ(read.forms[0].verdict, Verdict::evaluated);
+  EXPECT_TRUE(replay(read, right).passed());
+  Rule wrong("wrong", [&](const std::vector<std::uint64_t>& operands, std::uint64_t threads) {
+    std::vector<std::uint64_t> out = right.run(form_of("set.lt.and.u32.s16"), threads, operands);
+    out[17] ^= 1;
+    return out;
+  });
+  EXPECT_FALSE(replay(read, wrong).passed());
+  EXPECT_EQ(make_record(wrong, options, "13.0", "2026-11-26").forms[0].verdict, Verdict::accepted);
+  read.forms[0].results ^= 1;  // as if the evaluator had changed since
+  EXPECT_THROW(replay(read, right), RecordError);
+}
+
+// A kernel that fails ends a device's process: the record stops there, and another process goes on behind it.
+TEST_F(RecordFile, StopsBehindAFailureAndGoesOn) {
+  Options options = record_options();
+  options.filter = "sub.u";
+  const std::size_t all = selected_forms(options).size();
+  ASSERT_GT(all, 2u);
+  int left = 1;
+  Rule failing("a rule", [&](const std::vector<std::uint64_t>& operands, std::uint64_t threads) {
+    if (left-- == 0) throw std::runtime_error("an illegal address");
+    return sums(operands, threads);
+  });
+  Record record = make_record(failing, options, "13.0", "2026-11-26");
+  ASSERT_EQ(record.forms.size(), 2u);
+  EXPECT_EQ(record.forms[1].verdict, Verdict::failed);
+  EXPECT_FALSE(complete(record, options));
+  write_record(record, path.string());
+  record = read_record(path.string());
+  continue_record(record, rule, options);
+  EXPECT_TRUE(complete(record, options));
+  EXPECT_EQ(record.forms.size(), all);
+  EXPECT_EQ(replay(record, rule).count(Status::failed), 1u);
+  // Another device's, another seed's, another list of forms: no.
+  Rule other("another rule", sums);
+  EXPECT_THROW(continue_record(record, other, options), RecordError);
+  Options reseeded = options;
+  reseeded.seed = 2;
+  EXPECT_THROW(continue_record(record, rule, reseeded), RecordError);
+  options.filter = "add.u";
+  EXPECT_THROW(continue_record(record, rule, options), RecordError);
+}
+
+TEST_F(RecordFile, RefusesAVerdictThatItDoesNotKnow) {
+  write_record(make("popc.b32"), path.string());
+  std::ifstream in(path, std::ios::binary);
+  std::string text((std::istreambuf_iterator<char>(in)), std::istreambuf_iterator<char>());
+  text.resize(text.rfind("\nchecksum "));
+  text.replace(text.find(" rejected "), 10, " excellent ");
+  std::uint64_t hash = 0xcbf29ce484222325ULL;  // FNV-1a, as the file's own checksum
+  for (const char byte : text) hash = (hash ^ static_cast<unsigned char>(byte)) * 0x100000001b3ULL;
+  std::ofstream(path, std::ios::binary) << text << "\nchecksum " << hash << "\n";
+  try {
+    read_record(path.string());
+    ADD_FAILURE() << "accepted";
+  } catch (const RecordError& error) {
+    EXPECT_NE(std::string(error.what()).find("'excellent', expected accepted"), std::string::npos)
+        << error.what();
+  }
 }
 
 TEST_F(RecordFile, HoldsTheVirtualMachineToTheDevice) {

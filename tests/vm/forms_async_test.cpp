@@ -341,6 +341,15 @@ TEST(Mbarrier, ANoCompleteArrivalMustNotEndThePhase) {
             Rule::asynchronous);
 }
 
+TEST(Mbarrier, ANoCompleteArrivalMayBeTheLastWhileBytesAreAwaited) {
+  const std::string arrive = "mbarrier.arrive.noComplete.shared::cta.b64 %rd1, [%bar], 2; ",
+                    bytes = "mbarrier.complete_tx.relaxed.cta.shared::cta.b64 [%bar], 16; ";
+  const std::string begin = "mbarrier.expect_tx.relaxed.cta.shared::cta.b64 [%bar], 16; " + arrive;
+  EXPECT_EQ(first_phase_over(begin), 0u);
+  EXPECT_EQ(first_phase_over(begin + bytes), 1u);
+  EXPECT_EQ(trap_of("mbarrier.init.shared::cta.b64 [%bar], 1; " + begin, {.threads = 1}), Rule::asynchronous);
+}
+
 TEST(Mbarrier, GenericAndClusterAddressesNameTheSameBarrier) {
   const std::string generic = "cvt.u64.u32 %rd1, %bar; cvta.shared.u64 %rd1, %rd1; ";
   EXPECT_EQ(first_phase_over(generic + "mbarrier.arrive.b64 _, [%rd1]; "

@@ -1,5 +1,4 @@
-// Tests what crosses to other blocks of a cluster: multicasts, copies between blocks' shared memory, arrivals
-// at their barriers, st.async and red.async.
+// Tests bulk copies, arrivals and asynchronous stores from one block of a cluster to another.
 #include <gtest/gtest.h>
 
 #include <string>

@@ -8,6 +8,8 @@
 
 #include "bulk_kernel.h"
 #include "jit/vm/observer.h"
+#include "jit/vm/payload.h"
+#include "jit/vm/payload_table.h"
 
 namespace attest::vm {
 namespace {
@@ -213,6 +215,21 @@ TEST(TensorReduce, OtherOperationsAndTypes) {
   const BulkRan none = first("inc", TensorType::f32, 1, 1);
   ASSERT_TRUE(none.trap);
   EXPECT_NE(none.trap->message.find("no .inc of elements of type f32"), std::string::npos);
+}
+
+TEST(TensorReduce, OfFloatsHasNoMeaningInPayloadArithmetic) {
+  PayloadTable table;
+  const auto add = [&](TensorType type) {
+    TensorMap map = words({4}, {}, {4});
+    map.type = type;
+    return run_bulk(
+        "st.shared.v4.b32 [%s], {1, 1, 1, 1}; "
+        "cp.reduce.async.bulk.tensor.1d.global.shared::cta.add.bulk_group [%map, {0}], [%s]; "
+        "cp.async.bulk.commit_group; cp.async.bulk.wait_group 0;",
+        {.payload = &table}, {}, {1, 1, 1, 1}, map, true);
+  };
+  EXPECT_EQ(add(TensorType::u32).out[3], 2u);
+  EXPECT_THROW(add(TensorType::f32), CannotCheck);
 }
 
 TEST(TensorLoad, MulticastReachesBothBlocks) {

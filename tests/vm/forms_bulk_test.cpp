@@ -245,7 +245,7 @@ struct Hearing : Observer {
     heard.push_back("end " + std::to_string(event.actor) + (event.reads_only ? " reads" : "") +
                     (event.barrier ? " barrier " + std::to_string(event.address) : ""));
   }
-  void proxy_fence(const Site&) override { heard.push_back("proxy fence"); }
+  void proxy_fence(const Site&, Space) override { heard.push_back("proxy fence"); }
 };
 
 std::vector<std::string> heard(const std::string& body, Schedule schedule) {

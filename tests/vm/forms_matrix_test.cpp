@@ -10,7 +10,6 @@
 #include <vector>
 
 #include "jit/conformance/executor_target.h"
-#include "jit/conformance/kernel_text.h"
 #include "jit/vm/program.h"
 #include "jit/vm/tensor_core.h"
 #include "jit/vm_executor.h"
@@ -31,7 +30,7 @@ conformance::Form form_of(const std::string& text) {
 std::vector<uint64_t> execute(const conformance::Form& form, const std::vector<uint64_t>& operands) {
   VmExecutor executor;
   conformance::ExecutorTarget target(executor);
-  return target.run(conformance::module_text(form, kThreads), kThreads, operands, form.results.size());
+  return target.run(form, kThreads, operands);
 }
 
 // Element i of a lane's fragment -> (row, column). PTX ISA, "Matrix Fragments for mma.m16n8k*", literally.

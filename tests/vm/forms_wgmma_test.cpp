@@ -167,40 +167,6 @@ constexpr int kSwizzles[] = {16, 32, 64, 128};
 const LaunchOptions kWide{.arithmetic = Arithmetic::wide};
 const LaunchOptions kSerial{.schedule = Schedule::serial};
 
-Type type_of(const std::string& name) {
-  for (const Type& type : {kF16, kBf16, kTf32, kE4m3, kE5m2, kS8, kU8})
-    if (name == type.name) return type;
-  throw std::out_of_range(name);
-}
-
-// Every row of the form table, whatever its n.
-TEST(Wgmma, EveryRowOfTheFormTableMultiplies) {
-  size_t rows = 0;
-  for (const FormInfo& row : supported_forms()) {
-    const std::string head = "wgmma.mma_async.sync.aligned.m64n";
-    if (row.text.compare(0, head.size(), head) != 0) continue;
-    ++rows;
-    std::vector<std::string> parts(1);  // "8k16", "f32", "bf16", "bf16"
-    for (char c : row.text.substr(head.size())) {
-      if (c == '.')
-        parts.emplace_back();
-      else
-        parts.back() += c;
-    }
-    const bool before = parts[1] == "satfinite", behind = parts.back() == "satfinite";
-    if (before) parts.erase(parts.begin() + 1);
-    ASSERT_GE(parts.size(), 4u) << row.text;
-    Case test{type_of(parts[2]), type_of(parts[3]), parts[1], std::stoi(parts[0])};
-    if (before) test.saturate = ".satfinite";
-    if (behind) test.saturate_behind = ".satfinite";
-    EXPECT_EQ(parts[0], std::to_string(test.n) + "k" + std::to_string(test.a.k()));
-    EXPECT_NE(test.body().find(row.text + " {"), std::string::npos) << row.text;
-    expect_product(test, rows % 4 ? kWide : LaunchOptions{});
-  }
-  // 32 n of 12 float types; 18 n of 4 integer ones in three spellings.
-  EXPECT_EQ(rows, 12u * 32 + 4u * 18 * 3);
-}
-
 TEST(Wgmma, EverySwizzleAndMajorOf16BitTypes) {
   for (const Type& type : {kBf16, kF16}) {
     for (int swizzle : kSwizzles) {

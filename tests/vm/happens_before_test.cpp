@@ -168,6 +168,16 @@ const Rule kRules[] = {
     {"TheFenceFollowsTheWrite",
      [](Script& s, bool b) { generic_then(s, Touch::load, b ? "writer, too early" : "writer"); },
      missing_proxy_fence, 20, 21, "later"},
+    {"AFenceIsForTheStateSpaceThatItNames",
+     [](Script& s, bool b) {
+       s.store(27, kProducer, 0);
+       s.proxy_fence(kProducer, b ? Space::global : Space::shared);
+       s.start(28, kProducer, Touch::load, 0, 64);
+       s.store(29, kProducer, s.global);
+       s.proxy_fence(kProducer, Space::global);
+       s.start(21, kProducer, Touch::load, s.global, 64);
+     },
+     missing_proxy_fence, 27, 28, "later"},
     {"AThirdFencesInBetween",
      [](Script& s, bool b) { generic_then(s, Touch::load, b ? "bystander" : "third"); }, missing_proxy_fence,
      20, 21, "later"},

@@ -75,7 +75,7 @@ class Script {
     observer_.barrier_release({block, 0, 0}, block, 0);
   }
   void warp_barrier(Who who) { observer_.warp_sync({site(901, who), who.lanes, true}); }
-  void proxy_fence(Who who) { observer_.proxy_fence(site(902, who)); }
+  void proxy_fence(Who who, Space space = Space::generic) { observer_.proxy_fence(site(902, who), space); }
 
   // Starts an operation that touches one range; gives its number.
   uint64_t start(int line, Who who, Touch touch, uint64_t address, uint64_t bytes, bool proxy = true) {

@@ -24,6 +24,23 @@ TEST(Parser, RefusesAnUnknownModifier) {
   EXPECT_NE(refusal(module_with("add.rx.f32 %f1, %f2, %f3;")).find("`add.rx.f32` is not modelled"),
             std::string::npos);
 }
+// Each is PTX's own grammar but for one part; ptxas of CUDA 13.0 refuses them for sm_90a.
+TEST(Parser, RefusesWhatPtxasRefuses) {
+  for (const char* body :
+       {"cvt.sat.s32.s16 %r1, %h1;", "cvt.rn.sat.bf16.f32 %h1, %f1;", "cvt.rzi.u8.bf16 %r1, %h1;",
+        "cvt.rm.relu.f16.f32 %h1, %f1;", "cvt.rp.satfinite.bf16.f32 %h1, %f1;",
+        "set.eq.f32.f16 %f1, %h1, %h2;", "setp.eq.f16 %p1|%p2, %h1, %h2;", "selp.f16 %h1, %h2, %h3, %p1;",
+        "mov.bf16 %h1, %h2;", "atom.global.add.s64 %rd1, [%d], %rd2;",
+        "ld.global.v4.b64 {%rd1, %rd2, %rd3, %rd4}, [%d];",
+        "ldu.global.v8.b32 {%r1, %r2, %r3, %r4, %r5, %r6, %r7, %r8}, [%d];"}) {
+    const std::string text = refusal(module_with(".reg .b16 %h<4>;\n" + std::string(body)));
+    EXPECT_NE(text, "accepted") << body;
+    EXPECT_EQ(text.find("not declared"), std::string::npos) << text;
+  }
+  EXPECT_EQ(
+      refusal(module_with(".reg .b16 %h<4>;\nsetp.eq.u16 %p1|%p2, %h1, %h2; setp.eq.f16 %p1, %h1, %h2;")),
+      "accepted");
+}
 TEST(Parser, RefusesAnUndeclaredRegister) {
   EXPECT_NE(refusal(module_with("add.s32 %r1, %r2, %r16;")).find("`%r16` is not declared"),
             std::string::npos);

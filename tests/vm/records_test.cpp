@@ -62,6 +62,20 @@ TEST(Records, TheVirtualMachineGivesTheDevicesBits) {
   }
 }
 
+// What the other forms rest on: where an evaluator's form is in a record, the device gave the same.
+TEST(Records, TheEvaluatorsGiveTheDevicesBits) {
+  for (const fs::path& path : record_files()) {
+    Evaluators evaluators;
+    const Report report = replay(read_record(path.string()), evaluators);
+    for (const FormResult& form : report.forms)
+      EXPECT_TRUE(form.status == Status::agrees || form.status == Status::refused)
+          << path.filename() << ": " << form.form << ": " << form.example;
+    std::printf("  %s: %llu forms\n", path.filename().c_str(),
+                static_cast<unsigned long long>(report.count(Status::agrees)));
+    EXPECT_GE(report.count(Status::agrees), 900u);
+  }
+}
+
 // A form that the machine refuses is listed; none may trap or give up at run time.
 TEST(Records, EveryConformanceFormIsTakenByTheVirtualMachine) {
   VmExecutor machine;
@@ -75,6 +89,23 @@ TEST(Records, EveryConformanceFormIsTakenByTheVirtualMachine) {
     if (!outputs.loaded) std::printf("cannot check %s\n", forms[i].text.c_str());
   });
   EXPECT_GE(taken, 1830u);
+}
+
+// Forms of one record have different numbers of threads: patterns, fragments, a cluster's.
+TEST(Records, EachFormIsReplayedWithItsOwnNumberOfThreads) {
+  VmExecutor machine;
+  ExecutorTarget target(machine);
+  Options options = record_options();
+  for (const char* filter :
+       {"wgmma.mma_async.sync.aligned.m64n64k8.f32.tf32.tf32/random", "barrier.cluster.wait.acquire",
+        "mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32",
+        "cp.async.bulk.tensor.1d.global.shared::cta.bulk_group", "add.u32"}) {
+    options.filter = filter;
+    const Record record = make_record(target, options, "", "");
+    ASSERT_GE(record.forms.size(), 1u) << filter;
+    const Report report = replay(record, target);
+    EXPECT_EQ(report.count(Status::agrees), record.forms.size()) << filter << ": " << report.forms[0].example;
+  }
 }
 
 }  // namespace

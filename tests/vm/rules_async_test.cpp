@@ -93,6 +93,12 @@ barrier.cluster.wait.acquire.aligned;
 >ld.shared::cluster.u32 %r3, [%r2];
 barrier.cluster.arrive;
 barrier.cluster.wait;)"},
+    {"R4", "a relaxed cluster arrival without even a fence of the block", Rule::race, 2, 64, true, R"(
+>st.shared.u32 [%m], %t;
++ fence.acq_rel.cta;
+barrier.cluster.arrive.relaxed;
+barrier.cluster.wait;
+>ld.shared.u32 %r3, [%n];)"},
     {"R4", "a store between the fence and a relaxed cluster arrival", Rule::race, 2, 64, true, R"(
 xor.b32 %r1, %b, 1;
 mapa.shared::cluster.u32 %r2, %n, %r1;
@@ -143,6 +149,33 @@ barrier.cluster.wait;
 >ld.shared::cluster.u32 %r3, [%r2];
 barrier.cluster.arrive;
 barrier.cluster.wait;)"},
+    {"R4", "a release for a cluster of one block, read by another block", Rule::race, 2, 1, false, R"(
+setp.ne.u32 %p1, %b, 0;
+@%p1 bra $read;
+>st.global.u32 [%d+64], 7;
+->st.release.cluster.global.u32 [%d], 1;
++ st.release.gpu.global.u32 [%d], 1;
+bra $done;
+$read:
+ld.acquire.gpu.global.u32 %r1, [%d];
+setp.eq.u32 %p2, %r1, 0;
+@%p2 bra $read;
+>ld.global.u32 %r2, [%d+64];
+$done:)"},
+    {"R4", "a fence for a cluster of one block before a flag is set", Rule::race, 2, 1, false, R"(
+setp.ne.u32 %p1, %b, 0;
+@%p1 bra $read;
+>st.global.u32 [%d+64], 7;
+- fence.acq_rel.cluster;
++ fence.acq_rel.gpu;
+st.relaxed.gpu.global.u32 [%d], 1;
+bra $done;
+$read:
+ld.acquire.gpu.global.u32 %r1, [%d];
+setp.eq.u32 %p2, %r1, 0;
+@%p2 bra $read;
+>ld.global.u32 %r2, [%d+64];
+$done:)"},
     {"R4", "a fence that only acquires before a flag is set", Rule::race, 2, 1, false, R"(
 setp.ne.u32 %p1, %b, 0;
 @%p1 bra $read;

@@ -142,6 +142,23 @@ st.shared.v4.u32 [%s], {%t, %t, %t, %t};
 >cp.async.bulk.global.shared::cta.bulk_group [%d], [%s], 16;
 cp.async.bulk.commit_group;
 cp.async.bulk.wait_group 0;)"},
+    {"R6", "a proxy fence for global memory, where shared was written", Rule::race, 1, 1, false, R"(
+st.shared.v4.u32 [%s], {%t, %t, %t, %t};
+- fence.proxy.async.global;
++ fence.proxy.async.shared::cluster;
+>cp.async.bulk.global.shared::cta.bulk_group [%d], [%s], 16;
+cp.async.bulk.commit_group;
+cp.async.bulk.wait_group 0;)"},
+    {"R6", "a proxy fence for shared memory, where global was written", Rule::race, 1, 1, false, R"(
+mbarrier.init.shared.b64 [%bar], 1;
+st.global.v4.u32 [%d], {%t, %t, %t, %t};
+- fence.proxy.async.shared::cta;
++ fence.proxy.async;
+mbarrier.arrive.expect_tx.shared.b64 _, [%bar], 16;
+>cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%s], [%d], 16, [%bar];
+$spin:
+mbarrier.try_wait.parity.shared.b64 %p1, [%bar], 0;
+@!%p1 bra $spin;)"},
     {"R6", "a proxy fence of only one of those that wrote", Rule::race, 1, 64, false, R"(
 setp.eq.u32 %p1, %t, 0;
 st.shared.u32 [%m], %t;

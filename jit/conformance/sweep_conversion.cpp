@@ -4,9 +4,9 @@
 #include <cmath>
 #include <limits>
 
-#include "form_sweep.h"
+#include "jit/conformance/sweep.h"
 
-namespace attest::vm {
+namespace attest::conformance {
 namespace {
 
 bool is_float(std::string_view type) { return type.find('f') != std::string_view::npos; }
@@ -164,4 +164,4 @@ Sweep sweep_conversion(const std::string& form) {
           [=](const Thread& x, uint64_t* d) { d[0] = to_integer(result, source, flags, x(0)); }};
 }
 
-}  // namespace attest::vm
+}  // namespace attest::conformance

@@ -5,57 +5,9 @@
 #include <limits>
 #include <stdexcept>
 
-#include "form_sweep.h"
+#include "jit/conformance/sweep.h"
 
-namespace attest::vm {
-
-std::vector<std::string> parts_of(std::string_view text, char separator) {
-  std::vector<std::string> parts;
-  for (;;) {
-    const size_t at = text.find(separator);
-    parts.emplace_back(text.substr(0, at));
-    if (at == std::string_view::npos) return parts;
-    text.remove_prefix(at + 1);
-  }
-}
-
-bool one_of(std::string_view text, std::initializer_list<std::string_view> names) {
-  return std::find(names.begin(), names.end(), text) != names.end();
-}
-
-std::string registers(char letter, size_t first, size_t count) {
-  std::string text;
-  for (size_t i = first; i < first + count; ++i)
-    text += (i == first ? "%" : ", %") + std::string(1, letter) + std::to_string(i);
-  return count == 1 ? text : "{" + text + "}";
-}
-
-int bits_of(std::string_view type) {
-  if (type == "pred") return 1;
-  if (type == "tf32") return 32;
-  const size_t digit = type.find_first_of("0123456789");
-  const int bits = std::atoi(std::string(type.substr(digit)).c_str());
-  return type.find("x2") != std::string_view::npos ? 2 * bits : bits;
-}
-
-long double value_of(std::string_view type, uint64_t bits) {
-  const int width = bits_of(type);
-  bits = low_bits(bits, width);
-  if (type[0] == 's') return static_cast<long double>(signed_bits(bits, width));
-  if (type[0] == 'u' || type == "b16" || type == "b32" || type == "b64")
-    return static_cast<long double>(bits);
-  const int exponent_bits = type == "f16" ? 5 : type == "f64" ? 11 : 8;
-  const int fraction_bits = width - 1 - exponent_bits;
-  const auto field = static_cast<int>(low_bits(bits >> fraction_bits, exponent_bits));
-  const uint64_t fraction = low_bits(bits, fraction_bits);
-  const int top = (1 << exponent_bits) - 1, bias = top / 2;
-  const long double sign = bits >> (width - 1) ? -1.0L : 1.0L;
-  if (field == top)
-    return fraction ? std::numeric_limits<long double>::quiet_NaN()
-                    : sign * std::numeric_limits<long double>::infinity();
-  const uint64_t significand = field ? fraction | uint64_t{1} << fraction_bits : fraction;
-  return sign * std::ldexp(static_cast<long double>(significand), std::max(field, 1) - bias - fraction_bits);
-}
+namespace attest::conformance {
 
 namespace {
 
@@ -124,12 +76,14 @@ Sweep sweep_comparison(const std::string& form) {
   sweep.operands = type + "," + type + (op.empty() ? "" : ",pred");
   const std::string third = op.empty() ? ";" : ", %x2;";
   if (opcode == "setp") {
-    sweep.results = "pred,pred";
-    sweep.body = form + " %d0|%d1, %x0, %x1" + third;
+    // A single half has no second result.
+    const bool two = pair || !one_of(type, {"f16", "bf16"});
+    sweep.results = two ? "pred,pred" : "pred";
+    sweep.body = form + (two ? " %d0|%d1" : " %d0") + ", %x0, %x1" + third;
     sweep.evaluate = [=](const Thread& x, uint64_t* d) {
       const bool c = !op.empty() && (x(2) & 1) != 0;
       d[0] = combine(op, holds(x, 0), c);
-      d[1] = combine(op, pair ? holds(x, 1) : !holds(x, 0), c);
+      if (two) d[1] = combine(op, pair ? holds(x, 1) : !holds(x, 0), c);
     };
     return sweep;
   }
@@ -246,4 +200,4 @@ Sweep sweep_integer(const std::string& form) {
   return {};
 }
 
-}  // namespace attest::vm
+}  // namespace attest::conformance

@@ -1,9 +1,9 @@
 // Evaluators for what moves bytes: ld, ldu, st, addresses of the spaces, matrices' rows, cp.async.
 #include <array>
 
-#include "form_sweep.h"
+#include "jit/conformance/sweep.h"
 
-namespace attest::vm {
+namespace attest::conformance {
 namespace {
 
 // The 16 bytes of a thread as its operands x0-x3 (32 bits each) say; `pair`: the 32 of an even thread and the
@@ -34,12 +34,6 @@ size_t turn(const std::string& form) {
   size_t sum = 0;
   for (const char c : form) sum = sum * 31 + static_cast<size_t>(c);
   return sum;
-}
-
-std::string repeated(const std::string& what, size_t times) {
-  std::string text;
-  for (size_t i = 0; i < times; ++i) text += (i ? "," : "") + what;
-  return text;
 }
 
 }  // namespace
@@ -224,4 +218,4 @@ Sweep sweep_copy(const std::string& form) {
       }};
 }
 
-}  // namespace attest::vm
+}  // namespace attest::conformance

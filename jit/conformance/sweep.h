@@ -1,5 +1,5 @@
 // Families of instruction forms whose expectation is computed by an evaluator that shares no code with the
-// machine: a kernel of a form, run on special and random operands, and what the PTX ISA says that it gives.
+// machine: a kernel of a form, and what the PTX ISA says that it gives.
 #pragma once
 
 #include <cstdint>
@@ -10,30 +10,27 @@
 #include <string_view>
 #include <vector>
 
-#include "jit/vm/tensor_map.h"
+#include "jit/conformance/forms.h"
 
-namespace attest::vm {
+namespace attest::conformance {
 
-// One thread's view of the operands of all threads: slots of [operands, threads].
-struct Thread {
-  const std::vector<uint64_t>& slots;
-  size_t threads;
-  size_t index;
-  uint64_t operator()(size_t operand) const { return of(index, operand); }
-  uint64_t of(size_t thread, size_t operand) const { return slots[operand * threads + thread]; }
-};
-
-// `operands` and `results`: types of jit/conformance/value_type.h, comma-separated. `body`: PTX on %x0..
-// (operands), %d0.. (results), %memory and %shared (16 bytes a thread), %thread, in blocks of 256.
+// `operands` and `results`: types of value_type.h, comma-separated. The rest is as in forms.h.
 struct Sweep {
-  std::string covers;  // row of the form table
+  std::string covers;  // row of the machine's form table, "/" and what tells variants apart
   std::string results, operands;
   std::string body;
   std::function<void(const Thread&, uint64_t* results)> evaluate;
-  uint32_t blocks = 1;  // of 256 threads, one cluster
-  // Its address is %memory of thread 0; its 128 bytes stand behind the %memory of all threads.
-  std::optional<TensorMap> map = std::nullopt;
+  uint32_t blocks = 1;
+  std::optional<vm::TensorMap> map = std::nullopt;
 };
+
+// The sweep of a row of the machine's form table; without a body when no family has the row.
+Sweep sweep_of(const std::string& row);
+// Further kernels of rows that one kernel does not show: swizzles, element types, fills, rounding.
+std::vector<Sweep> sweep_variants();
+Form form_of(const Sweep& sweep);
+// A form for each row that a family has, then for each variant.
+std::vector<Form> swept_forms();
 
 // Each gives a sweep for a row of the table if the row is of its family, else one without a body.
 Sweep sweep_comparison(const std::string& form);
@@ -50,6 +47,9 @@ Sweep sweep_bulk_copy(const std::string& form);
 Sweep sweep_bulk_reduction(const std::string& form);
 Sweep sweep_async_store(const std::string& form);
 Sweep sweep_tensor(const std::string& form);
+Sweep sweep_wgmma(const std::string& form);
+std::vector<Sweep> tensor_variants();
+std::vector<Sweep> wgmma_variants();
 
 // --- for the families ---
 
@@ -69,9 +69,16 @@ inline uint64_t low_bits(uint64_t value, int bits) {
 inline int64_t signed_bits(uint64_t value, int bits) {
   return bits >= 64 ? static_cast<int64_t>(value) : static_cast<int64_t>(value << (64 - bits)) >> (64 - bits);
 }
+// "b32,b32,b32"
+std::string repeated(const std::string& what, size_t times);
+// Asks, with a statement that sets %p, until it holds: but not for ever, so that an instruction that goes
+// wrong on a device is a difference and no hang.
+std::string asked_until(const std::string& statement);
+// What an asynchronous reduction makes of two elements; `type` as in "u32", "s64", "f16", "bf16", "f32".
+uint64_t reduced_element(const std::string& operation, const std::string& type, uint64_t was, uint64_t with);
 // Width of "u8", "s16", "bf16", "f64", "b32", "f16x2", "pred" in bits.
 int bits_of(std::string_view type);
 // The exact value of a number of this type; NaN for a NaN.
 long double value_of(std::string_view type, uint64_t bits);
 
-}  // namespace attest::vm
+}  // namespace attest::conformance

@@ -1,7 +1,7 @@
 // Evaluators for what synchronises, and for what changes no result.
-#include "form_sweep.h"
+#include "jit/conformance/sweep.h"
 
-namespace attest::vm {
+namespace attest::conformance {
 namespace {
 
 // The word of thread 255 - t, which it stored before the barrier.
@@ -89,10 +89,10 @@ Sweep sweep_mbarrier(const std::string& form) {
       "mapa.shared::cluster.u32 %a, %shared, 0; ";
   // try_wait may say no although the phase is over: where the answer must be yes it is asked again.
   const auto look = [&](int result) {
-    const std::string number = std::to_string(result);
     const bool again = contains(form, "try_wait") && (result == 2 || result == 4);
-    return (again ? "$ask" + number + ": " : "") + test + ", " + (by_state ? "%s" : "0") + "; " +
-           (again ? "@!%p bra $ask" + number + "; " : "") + "selp.b32 %d" + number + ", 1, 0, %p; ";
+    const std::string statement = test + ", " + (by_state ? "%s" : "0") + "; ";
+    return (again ? asked_until(statement) : statement) + "selp.b32 %d" + std::to_string(result) +
+           ", 1, 0, %p; ";
   };
   if (copies) {
     // Without .noinc the arrival is one more than the barrier was made for.
@@ -141,6 +141,8 @@ Sweep sweep_hint(const std::string& form) {
   if (head == "applypriority") body = ".reg .b64 %a; and.b64 %a, %memory, -128; " + form + " [%a], 128;";
   if (head == "nanosleep") body = form + " 20;";
   if (head == "pmevent") body = form + " 3;";
+  if (head == "setmaxnreg")  // one gives back what the other takes
+    body = "setmaxnreg.dec.sync.aligned.u32 64; setmaxnreg.inc.sync.aligned.u32 72;";
   if (head == "discard")  // the bytes are gone: written again behind a barrier
     body = ".reg .b64 %a; and.b64 %a, %memory, -128; bar.sync 0; " + form +
            " [%a], 128; bar.sync 0; st.global.b32 [%memory], %x0;";
@@ -154,4 +156,4 @@ Sweep sweep_hint(const std::string& form) {
           [](const Thread& x, uint64_t* d) { d[0] = x(0); }};
 }
 
-}  // namespace attest::vm
+}  // namespace attest::conformance

@@ -4,9 +4,9 @@
 #include <cmath>
 #include <cstring>
 
-#include "form_sweep.h"
+#include "jit/conformance/sweep.h"
 
-namespace attest::vm {
+namespace attest::conformance {
 namespace {
 
 // %bar: this thread's mbarrier for one arrival. %other: 16 bytes a thread of a second tile. %c...: addresses
@@ -19,7 +19,7 @@ const std::string kBegin =
     "%shared, 0; mapa.shared::cluster.u32 %cother, %other, 0; mapa.shared::cluster.u32 %cbar, %bar, 0; "
     "mbarrier.init.shared::cta.b64 [%bar], 1; ";
 const std::string kFence = "fence.proxy.async; ";
-const std::string kLook = "$look: mbarrier.try_wait.parity.shared::cta.b64 %p, [%bar], 0; @!%p bra $look; ";
+const std::string kLook = asked_until("mbarrier.try_wait.parity.shared::cta.b64 %p, [%bar], 0;");
 const std::string kCommit = "cp.async.bulk.commit_group; ", kWait = "cp.async.bulk.wait_group 0; ";
 const std::string kFour = "b32,b32,b32,b32";
 const std::string kX = "{%x0, %x1, %x2, %x3}; ", kD = "{%d0, %d1, %d2, %d3}, ";
@@ -84,6 +84,15 @@ uint64_t integer_result(const std::string& operation, const std::string& type, u
   return operation == "and" ? a & b : operation == "or" ? a | b : a ^ b;
 }
 
+}  // namespace
+
+uint64_t reduced_element(const std::string& operation, const std::string& type, uint64_t was, uint64_t with) {
+  return contains(type, "f") ? float_result(operation, type, was, with)
+                             : integer_result(operation, type, was, with);
+}
+
+namespace {
+
 // Of `words` words of 32 bits each: x0.. was there, the operands behind it are reduced into it.
 void reduced(const std::string& operation, const std::string& type, size_t words, const Thread& x,
              uint64_t* d) {
@@ -96,8 +105,7 @@ void reduced(const std::string& operation, const std::string& type, size_t words
       return low_bits(bits == 64 ? low | low_bits(x(word + 1), 32) << 32 : low, bits);
     };
     const uint64_t a = element(0), b = element(words);
-    const uint64_t value = type.find('f') != std::string::npos ? float_result(operation, type, a, b)
-                                                               : integer_result(operation, type, a, b);
+    const uint64_t value = reduced_element(operation, type, a, b);
     for (int done = 0; done < bits; done += 32)
       d[(at + done) / 32] |= low_bits(low_bits(value, bits) >> done, 32) << (at % 32);
   }
@@ -199,4 +207,4 @@ Sweep sweep_async_store(const std::string& form) {
           }};
 }
 
-}  // namespace attest::vm
+}  // namespace attest::conformance
