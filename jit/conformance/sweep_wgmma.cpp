@@ -63,7 +63,7 @@ std::string packed_name(const Type& type) {
 
 double number_of(const Type& type, uint64_t bits) {
   if (type.integer())
-    return static_cast<double>(type.name == kS8.name ? signed_bits(bits, 8) : static_cast<int64_t>(bits));
+    return static_cast<double>(type.name[0] == 's' ? signed_bits(bits, 8) : static_cast<int64_t>(bits));
   const uint64_t used = bits >> type.unused_bits;
   const int width = type.exponent_bits + type.fraction_bits, bias = (1 << (type.exponent_bits - 1)) - 1;
   const uint64_t field = low_bits(used >> type.fraction_bits, type.exponent_bits);
