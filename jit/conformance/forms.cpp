@@ -432,7 +432,9 @@ std::vector<std::string> expand_braces(const std::string& pattern) {
   return out;
 }
 
-std::vector<Form> all_forms() {
+namespace {
+
+std::vector<Form> make_forms() {
   std::vector<Form> forms;
   std::set<std::string> seen;
   for (const Row& row : kRows) {
@@ -448,6 +450,13 @@ std::vector<Form> all_forms() {
   }
   for (Form& form : swept_forms())
     if (seen.insert(form.text).second) forms.push_back(std::move(form));
+  return forms;
+}
+
+}  // namespace
+
+const std::vector<Form>& all_forms() {
+  static const std::vector<Form> forms = make_forms();
   return forms;
 }
 

@@ -48,8 +48,8 @@ struct Form {
   std::optional<vm::TensorMap> map;
 };
 
-// Every form, in a fixed order. Throws std::logic_error for a faulty row (a test calls it).
-std::vector<Form> all_forms();
+// Every form, in a fixed order; made once. Throws std::logic_error for a faulty row (a test calls it).
+const std::vector<Form>& all_forms();
 
 // "add.{u32,s32}" -> {"add.u32", "add.s32"}; several groups multiply out, an empty alternative leaves
 // nothing.

@@ -62,13 +62,14 @@ constexpr std::pair<Verdict, const char*> kVerdicts[] = {{Verdict::accepted, "ac
                                                          {Verdict::evaluated, "evaluated"},
                                                          {Verdict::rejected, "rejected"},
                                                          {Verdict::failed, "failed"}};
-std::map<std::string, Form> forms_by_text() {
-  std::map<std::string, Form> forms;
-  for (Form& form : all_forms()) {
-    std::string text = form.text;
-    forms.emplace(std::move(text), std::move(form));
-  }
-  return forms;
+using FormsByText = std::map<std::string_view, const Form*>;
+const FormsByText& forms_by_text() {
+  static const FormsByText table = [] {
+    FormsByText forms;
+    for (const Form& form : all_forms()) forms.emplace(form.text, &form);
+    return forms;
+  }();
+  return table;
 }
 
 std::uint64_t result_bits(const Form& form) {
@@ -77,12 +78,12 @@ std::uint64_t result_bits(const Form& form) {
   return bits;
 }
 
-const Form& find(const std::map<std::string, Form>& forms, const std::string& text, const std::string& path) {
+const Form& find(const FormsByText& forms, const std::string& text, const std::string& path) {
   const auto found = forms.find(text);
   if (found == forms.end()) {
     throw RecordError(path + ": form '" + text + "' is not in the table of forms; record the device again");
   }
-  return found->second;
+  return *found->second;
 }
 
 std::string one_line(std::string text) {
@@ -150,7 +151,7 @@ bool complete(const Record& record, const Options& options) {
 }
 
 Report replay(const Record& record, Target& actual) {
-  const std::map<std::string, Form> table = forms_by_text();
+  const FormsByText& table = forms_by_text();
   Evaluators evaluators;
   Report report{.expected_name = record.device, .actual_name = actual.name(), .forms = {}};
   for (const RecordedForm& recorded : record.forms) {
@@ -174,7 +175,7 @@ Report replay(const Record& record, Target& actual) {
 }
 
 void write_record(const Record& record, const std::string& path) {
-  const std::map<std::string, Form> table = forms_by_text();
+  const FormsByText& table = forms_by_text();
   std::string text = std::string(kMagic) + "\n";
   text += "device " + one_line(record.device) + "\ndriver " + one_line(record.driver) + "\ndate " +
           one_line(record.date) + "\nptx " + record.ptx_version + "\nseed " + std::to_string(record.seed) +
@@ -233,7 +234,7 @@ Record read_record(const std::string& path) {
   record.ptx_version = field("ptx");
   record.seed = std::stoull(field("seed"));
   const std::uint64_t count = std::stoull(field("forms"));
-  const std::map<std::string, Form> table = forms_by_text();
+  const FormsByText& table = forms_by_text();
   for (std::uint64_t i = 0; i < count; ++i) {
     RecordedForm recorded;
     std::string verdict;

@@ -21,8 +21,7 @@ namespace {
 namespace fs = std::filesystem;
 
 const Form& form_of(const std::string& text) {
-  static const std::vector<Form> forms = all_forms();
-  for (const Form& form : forms) {
+  for (const Form& form : all_forms()) {
     if (form.text == text) return form;
   }
   throw std::out_of_range(text);

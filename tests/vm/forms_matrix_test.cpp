@@ -20,7 +20,7 @@ namespace {
 constexpr int kThreads = 256;  // of the conformance kernel; a warp is enough, but a block is what it takes
 
 conformance::Form form_of(const std::string& text) {
-  for (conformance::Form& form : conformance::all_forms()) {
+  for (const conformance::Form& form : conformance::all_forms()) {
     if (form.text == text) return form;
   }
   throw std::out_of_range(text);
