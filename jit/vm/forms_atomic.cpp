@@ -17,40 +17,48 @@ namespace {
 using std::string;
 using namespace reduction;
 
+// Of one instruction, on one element a lane. One that leaves everything as it was counts as a load for those
+// who find out that nothing happens any more: who spins on a lock that is taken changes nothing.
+template <class U, class New, class Old>
+void modify(Warp& warp, const Instruction& instruction, New new_value, Old old_value) {
+  LaneAddresses addresses;
+  lane_addresses(warp, instruction, addresses);
+  Resolved where;
+  Block& block = *warp.block;
+  const uint64_t changes = block.changes;
+  resolve(warp, instruction, addresses, sizeof(U), Touch::atomic, where);
+  bool changed = false;
+  for (uint32_t rest = warp.mask; rest; rest &= rest - 1) {
+    const auto lane = static_cast<uint32_t>(std::countr_zero(rest));
+    const U old = exchange<U>(where.of(lane), [&](U before) { return new_value(lane, before); });
+    changed = changed || new_value(lane, old) != old;
+    if (instruction.r[0] != kNoRow) old_value(lane, old);
+  }
+  if (changed) return;
+  block.changes = changes;
+  ++block.global_loads;
+}
+
 // d = old; *a = F(old, b).      PTX ISA: parallel-synchronization-and-communication-instructions-atom
 // Operands: r[0] d (kNoRow for red), r[1] b, r[5] address.
 template <class T, auto F>
 void atomic(Warp& warp, const Instruction& instruction) {
   using U = Bits<T>;
-  LaneAddresses addresses;
-  lane_addresses(warp, instruction, addresses);
-  Resolved where;
-  resolve(warp, instruction, addresses, sizeof(U), Touch::atomic, where);
   const Source<T> b(warp, instruction.r[1]);
-  for (uint32_t rest = warp.mask; rest; rest &= rest - 1) {
-    const auto lane = static_cast<uint32_t>(std::countr_zero(rest));
-    const T operand = b.at(lane);
-    const U old = exchange<U>(
-        where.of(lane), [&](U before) { return std::bit_cast<U>(F(std::bit_cast<T>(before), operand)); });
-    if (instruction.r[0] != kNoRow) warp.row<RowOf<T>>(instruction.r[0])[lane] = old;
-  }
+  modify<U>(
+      warp, instruction,
+      [&](uint32_t lane, U old) { return std::bit_cast<U>(F(std::bit_cast<T>(old), b.at(lane))); },
+      [&](uint32_t lane, U old) { warp.row<RowOf<T>>(instruction.r[0])[lane] = old; });
 }
 
 // atom.cas d, [a], b, c: *a = old == b ? c : old.
 template <class U>
 void compare_and_swap(Warp& warp, const Instruction& instruction) {
-  LaneAddresses addresses;
-  lane_addresses(warp, instruction, addresses);
-  Resolved where;
-  resolve(warp, instruction, addresses, sizeof(U), Touch::atomic, where);
   const Source<U> b(warp, instruction.r[1]), c(warp, instruction.r[2]);
-  for (uint32_t rest = warp.mask; rest; rest &= rest - 1) {
-    const auto lane = static_cast<uint32_t>(std::countr_zero(rest));
-    const U expected = b.at(lane), desired = c.at(lane);
-    const U old =
-        exchange<U>(where.of(lane), [&](U before) { return before == expected ? desired : before; });
-    if (instruction.r[0] != kNoRow) warp.row<RowOf<U>>(instruction.r[0])[lane] = old;
-  }
+  modify<U>(
+      warp, instruction,
+      [&](uint32_t lane, U old) { return old == b.at(lane) ? static_cast<U>(c.at(lane)) : old; },
+      [&](uint32_t lane, U old) { warp.row<RowOf<U>>(instruction.r[0])[lane] = old; });
 }
 
 template <class T>

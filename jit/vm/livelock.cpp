@@ -67,7 +67,7 @@ uint64_t instructions_of_round(const Block& block) {
 
 bool looks_at_memory(const Instruction& instruction) {
   const std::string& name = FormTable::instance().row(static_cast<int>(instruction.form)).name;
-  return name.rfind("ld", 0) == 0 || name.rfind("mbarrier", 0) == 0;
+  return name.starts_with("ld") || name.starts_with("mbarrier") || name.starts_with("atom");
 }
 
 [[noreturn]] void livelock(const std::vector<std::unique_ptr<Cluster>>& resident) {

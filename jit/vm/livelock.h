@@ -36,8 +36,8 @@ class Stillness {
 // Watches the clusters of one host thread. It is sure of itself: a state that comes again without anything
 // having changed in between comes for ever, since lockstep and serial order depend on nothing else. A
 // shuffled schedule goes on in lockstep order when nothing has changed for long, until something does: that
-// order is as legal as any other. What is not found (loops that count, read a clock or repeat an atomic)
-// spends the instruction budget.
+// order is as legal as any other. What is not found (loops that count, read a clock or repeat an atomic that
+// changes memory) spends the instruction budget.
 class LivelockWatch {
  public:
   LivelockWatch(Stillness& all, size_t thread, Schedule schedule)

@@ -89,6 +89,21 @@ st.local.b32 [room], %r1;
 ld.local.b32 %r2, [room];
 setp.eq.u32 %p2, %r2, 0;
 @%p2 bra $spin;)"},
+    {"a lock that nobody gives back", 32, 5, R"(
+setp.ne.u32 %p1, %t, 0;
+@%p1 bra $done;
+$spin:
+atom.acquire.gpu.global.cas.b32 %r1, [%out], 0, 1;
+setp.ne.u32 %p2, %r1, 0;
+@%p2 bra $spin;
++ atom.release.gpu.global.exch.b32 %r2, [%out], 0;
+$done:)"},
+    {"a counter that an addition of nothing reads", 32, 4, R"(
++ @%p0 red.release.gpu.global.add.u32 [%out], 1;
+$spin:
+atom.acquire.gpu.global.add.u32 %r1, [%out], 0;
+setp.eq.u32 %p1, %r1, 0;
+@%p1 bra $spin;)"},
     {"an mbarrier or a flag", 1, 4, R"(
 mbarrier.init.shared::cta.b64 [%bar], 1;
 + @%p0 st.release.gpu.global.b32 [%out], 1;
@@ -139,7 +154,9 @@ TEST(Livelock, ALoopThatCanNeverEndIsReportedInEverySchedule) {
       EXPECT_EQ(ran.trap->rule, Rule::deadlock) << ran.trap->what();
       EXPECT_NE(ran.trap->message.find("livelock: whoever runs only spins"), std::string::npos)
           << ran.trap->what();
-      EXPECT_TRUE(ran.trap->instruction.starts_with("ld.") || ran.trap->instruction.starts_with("mbarrier."))
+      EXPECT_TRUE(ran.trap->instruction.starts_with("ld.") ||
+                  ran.trap->instruction.starts_with("mbarrier.") ||
+                  ran.trap->instruction.starts_with("atom."))
           << ran.trap->what();
     });
   }
